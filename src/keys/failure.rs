@@ -1,0 +1,183 @@
+//! Why no data key was recovered, told per group, key and service (cli.md §7.4).
+
+use std::fmt;
+
+use crate::data_key::WrongLength;
+use crate::shamir::ShamirError;
+
+/// A key that no service could use.
+#[derive(Clone, Debug)]
+pub struct KeyFailure {
+    /// Name of the key.
+    pub name: String,
+    /// One error a service.
+    pub errors: Vec<String>,
+}
+
+/// What became of a group.
+#[derive(Clone, Debug)]
+pub enum GroupOutcome {
+    /// A key of it succeeded.
+    Recovered,
+    /// None did.
+    Failed(Vec<KeyFailure>),
+}
+
+/// Why the data key could not be recovered.
+#[derive(Clone, Debug)]
+pub enum RecoverError {
+    /// Fewer groups succeeded than are needed.
+    NotEnough {
+        /// All groups, in order.
+        groups: Vec<GroupOutcome>,
+        /// As stored; 0 if nothing is.
+        threshold: usize,
+        /// Groups that succeeded.
+        recovered: usize,
+    },
+    /// The shares do not fit together.
+    Shamir(ShamirError),
+    /// Something was recovered that is no data key.
+    Length(WrongLength),
+}
+
+/// Widths at which texts are wrapped.
+const ERROR_WIDTH: usize = 60;
+const TEXT_WIDTH: usize = 75;
+
+impl fmt::Display for RecoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shamir(error) => write!(f, "could not get data key from shamir parts: {error}"),
+            Self::Length(error) => error.fmt(f),
+            Self::NotEnough { groups, threshold, recovered } => {
+                f.write_str("Failed to get the data key required to decrypt the SOPS file.\n\n")?;
+                for (number, group) in groups.iter().enumerate() {
+                    match group {
+                        GroupOutcome::Recovered => write!(f, "Group {number}: SUCCESS\n\n")?,
+                        GroupOutcome::Failed(keys) => {
+                            writeln!(f, "Group {number}: FAILED")?;
+                            writeln!(f, "{}\n", indent(&key_blocks(keys)))?;
+                        }
+                    }
+                }
+                f.write_str(&wrap(&trailer(*threshold, *recovered), TEXT_WIDTH))
+            }
+        }
+    }
+}
+
+impl std::error::Error for RecoverError {}
+
+fn key_blocks(keys: &[KeyFailure]) -> String {
+    let block = |key: &KeyFailure| {
+        let items: Vec<String> = key.errors.iter().map(|error| item(error)).collect();
+        format!("{}: FAILED\n{}", key.name, indent(&items.join("\n\n")))
+    };
+    keys.iter().map(block).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The error of one service: a bar in front of each line, a dash before the first.
+fn item(error: &str) -> String {
+    let wrapped = wrap(error, ERROR_WIDTH);
+    let barred: Vec<String> = wrapped.lines().map(|line| format!("  | {line}")).collect();
+    format!("-{}", &barred.join("\n")[1.min(barred.len())..])
+}
+
+/// Two blanks in front of every line, the empty ones too.
+fn indent(text: &str) -> String {
+    text.split('\n').map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn trailer(threshold: usize, recovered: usize) -> String {
+    if threshold == 0 {
+        return "Recovery failed because no master key was able to decrypt the file. In order for SOPS to recover \
+                the file, at least one key has to be successful, but none were."
+            .to_owned();
+    }
+    format!(
+        "Recovery failed because the file was encrypted with a Shamir threshold of {threshold}, but only {recovered} \
+         part(s) were successfully recovered, one for each successful key group. In order for SOPS to recover the \
+         file, at least {threshold} groups have to be successful. In order for a group to be successful, decryption \
+         has to succeed with any of the keys in that key group."
+    )
+}
+
+/// Breaks lines between words so that none is longer than `width`, if no word is (cli.md §7.5).
+fn wrap(text: &str, width: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len() + text.len() / width + 1);
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            wrapped.push('\n');
+        }
+        let mut column = 0;
+        let mut rest = line;
+        while !rest.is_empty() {
+            let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
+            let (gap, behind) = rest.split_at(blanks);
+            let word_end = behind.find(is_blank).unwrap_or(behind.len());
+            let (word, behind) = behind.split_at(word_end);
+            let (gap_width, word_width) = (gap.chars().count(), word.chars().count());
+            if column > 0 && column + gap_width + word_width > width && word_width > 0 {
+                wrapped.push('\n');
+                column = 0;
+            } else {
+                wrapped.push_str(gap);
+                column += gap_width;
+            }
+            wrapped.push_str(word);
+            column += word_width;
+            rest = behind;
+        }
+    }
+    wrapped
+}
+
+/// A no-break space holds words together.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && c != '\u{A0}'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_that_of_the_reference() {
+        let error = RecoverError::NotEnough {
+            groups: vec![
+                GroupOutcome::Recovered,
+                GroupOutcome::Failed(vec![KeyFailure {
+                    name: "age1c8kz".to_owned(),
+                    errors: vec![
+                        "failed to create reader for decrypting sops data key with age: identity did not match any of \
+                         the recipients: incorrect identity for recipient block."
+                            .to_owned(),
+                        "rpc error".to_owned(),
+                    ],
+                }]),
+            ],
+            threshold: 2,
+            recovered: 1,
+        };
+        let expected = "\
+Failed to get the data key required to decrypt the SOPS file.
+
+Group 0: SUCCESS
+
+Group 1: FAILED
+  age1c8kz: FAILED
+    - | failed to create reader for decrypting sops data key with
+      | age: identity did not match any of the recipients: incorrect
+      | identity for recipient block.
+\x20\x20\x20\x20
+    - | rpc error
+
+Recovery failed because the file was encrypted with a Shamir threshold of
+2, but only 1 part(s) were successfully recovered, one for each successful
+key group. In order for SOPS to recover the file, at least 2 groups have to
+be successful. In order for a group to be successful, decryption has to
+succeed with any of the keys in that key group.";
+        assert_eq!(error.to_string(), expected);
+    }
+}
