@@ -1,0 +1,169 @@
+//! Leaves in clear → sealed leaves.
+
+use std::fmt;
+
+use super::SealedComments;
+use crate::cipher::{Cipher, Kind, NoRandomness};
+use crate::mac::{Mac, with_plaintext};
+use crate::metadata::Metadata;
+use crate::nonces::Nonces;
+use crate::selection::Selection;
+use crate::tree::{Comment, Place, Scalar, Text, Unwalkable, Visit, Visited};
+
+/// Why a tree cannot be sealed. Displays the reference's wording.
+#[derive(Debug)]
+pub enum SealError {
+    /// The tree holds something that the format cannot.
+    Unwalkable(Unwalkable),
+    /// The operating system gives no random numbers.
+    NoRandomness,
+    /// A sealed comment would itself switch encryption off.
+    CommentMatches {
+        /// The sealed text.
+        sealed: String,
+    },
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwalkable(error) => error.fmt(f),
+            Self::NoRandomness => f.write_str("the operating system gives no random numbers"),
+            Self::CommentMatches { sealed } => write!(
+                f,
+                "Encrypted comment {sealed:?} matches UnencryptedCommentRegex! Make sure that \
+                 UnencryptedCommentRegex cannot match an encrypted comment."
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SealError {}
+
+impl From<Unwalkable> for SealError {
+    fn from(error: Unwalkable) -> Self {
+        Self::Unwalkable(error)
+    }
+}
+
+impl From<NoRandomness> for SealError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+/// Seals selected leaves and comments, and hashes what is covered.
+pub(super) struct Sealer<'a> {
+    cipher: &'a mut Cipher,
+    mac: Mac,
+    nonces: &'a Nonces,
+    selection: &'a Selection,
+    comments: SealedComments,
+}
+
+impl<'a> Sealer<'a> {
+    pub(super) fn new(cipher: &'a mut Cipher, metadata: &'a Metadata, nonces: &'a Nonces) -> Self {
+        Self {
+            cipher,
+            mac: Mac::new(metadata.coverage),
+            nonces,
+            selection: &metadata.selection,
+            comments: SealedComments::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> (Mac, SealedComments) {
+        (self.mac, self.comments)
+    }
+}
+
+impl Visit for Sealer<'_> {
+    type Error = SealError;
+
+    fn leaf(&mut self, place: &Place<'_>, leaf: Scalar) -> Result<Visited, SealError> {
+        let data = place.additional_data();
+        let sealed = with_plaintext(&leaf, |plaintext| {
+            self.mac.absorb(plaintext, place.selected);
+            match Kind::of(&leaf) {
+                Some(kind) if place.selected => {
+                    let nonce = self.nonces.recall(kind, plaintext, data);
+                    self.cipher.seal(kind, plaintext, data, nonce).map(Some)
+                }
+                _ => Ok(None),
+            }
+        });
+        let sealed = sealed.transpose()?.flatten();
+        Ok(Visited::Leaf(sealed.map_or(leaf, Scalar::Text)))
+    }
+
+    /// An empty comment has nothing to hide and stays where it is; the reference makes a list element of it
+    /// (policy.md §3).
+    fn comment(&mut self, place: &Place<'_>, comment: Comment) -> Result<Visited, SealError> {
+        if !place.selected || comment.text.is_empty() {
+            return Ok(Visited::Comment(comment));
+        }
+        let sealed = seal_comment(self.cipher, self.nonces, place, &comment.text)?;
+        if matches!(self.selection, Selection::UnencryptedCommentRegex(_))
+            && self.selection.matches_comment(sealed.as_bytes())
+        {
+            return Err(SealError::CommentMatches { sealed: sealed.to_string_lossy().into_owned() });
+        }
+        self.comments.insert(sealed.as_bytes().to_vec(), place.additional_data().to_vec());
+        Ok(Visited::Leaf(Scalar::Text(sealed)))
+    }
+}
+
+fn seal_comment(
+    cipher: &mut Cipher,
+    nonces: &Nonces,
+    place: &Place<'_>,
+    text: &Text,
+) -> Result<Text, NoRandomness> {
+    let data = place.additional_data();
+    let nonce = nonces.recall(Kind::Comment, text.as_bytes(), data);
+    cipher.seal(Kind::Comment, text.as_bytes(), data, nonce)
+}
+
+/// Seals comments anew that were found elsewhere than they were sealed for. Leaves stay as they are.
+pub(super) struct Mover<'a> {
+    cipher: &'a mut Cipher,
+    sealed_for: SealedComments,
+    comments: SealedComments,
+}
+
+impl<'a> Mover<'a> {
+    pub(super) fn new(cipher: &'a mut Cipher, sealed_for: SealedComments) -> Self {
+        Self { cipher, sealed_for, comments: SealedComments::new() }
+    }
+
+    pub(super) fn finish(self) -> SealedComments {
+        self.comments
+    }
+}
+
+impl Visit for Mover<'_> {
+    type Error = SealError;
+
+    fn leaf(&mut self, _: &Place<'_>, leaf: Scalar) -> Result<Visited, SealError> {
+        Ok(Visited::Leaf(leaf))
+    }
+
+    fn comment(&mut self, place: &Place<'_>, comment: Comment) -> Result<Visited, SealError> {
+        let text = comment.text.as_bytes();
+        // a comment that was in clear where it stood is so where it stands
+        let clear = match self.sealed_for.get(text).map(|data| self.cipher.open(text, data)) {
+            Some(Ok(opened)) => match opened.value {
+                Scalar::Text(text) => text,
+                _ => return Ok(Visited::Comment(comment)),
+            },
+            Some(Err(_)) => return Ok(Visited::Comment(comment)),
+            None => comment.text,
+        };
+        if !place.selected || clear.is_empty() {
+            return Ok(Visited::Comment(Comment { text: clear, inline: comment.inline }));
+        }
+        let sealed = seal_comment(self.cipher, &Nonces::default(), place, &clear)?;
+        self.comments.insert(sealed.as_bytes().to_vec(), place.additional_data().to_vec());
+        Ok(Visited::Leaf(Scalar::Text(sealed)))
+    }
+}

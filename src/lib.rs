@@ -1,0 +1,15 @@
+//! Secrets in files, encrypted leaf by leaf, byte-compatible with sops.
+
+pub mod cipher;
+pub mod config;
+pub mod data_key;
+pub mod document;
+pub mod keys;
+pub mod mac;
+pub mod metadata;
+pub mod nonces;
+pub mod pattern;
+pub mod selection;
+pub mod shamir;
+pub mod store;
+pub mod tree;
