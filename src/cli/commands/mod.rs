@@ -1,0 +1,55 @@
+//! The commands, one file each.
+
+pub(super) mod decrypt;
+pub(super) mod encrypt;
+
+use std::path::{Path, PathBuf};
+
+use super::error::CommandError;
+use super::options::OutputOptions;
+use super::place::{Input, Place};
+use super::ui::Component;
+use super::write_file::write_file;
+
+/// Where a result goes.
+enum Target {
+    Stdout,
+    File { path: PathBuf, in_place: bool },
+}
+
+impl Target {
+    fn of(options: &OutputOptions, files: &[PathBuf]) -> Result<Self, CommandError> {
+        let output = options.output.clone().filter(|path| !path.as_os_str().is_empty());
+        match (options.in_place, output) {
+            (true, _) if files.is_empty() => Err(CommandError::StdinInPlace),
+            (true, Some(_)) => Err(CommandError::OutputAndInPlace),
+            (true, None) => Ok(Self::File { path: files[0].clone(), in_place: true }),
+            (false, Some(path)) => Ok(Self::File { path, in_place: false }),
+            (false, None) => Ok(Self::Stdout),
+        }
+    }
+
+    fn write(&self, place: &Place, bytes: &[u8]) -> Result<(), CommandError> {
+        match self {
+            Self::Stdout => place.ui.print(bytes),
+            Self::File { path, in_place } => {
+                let shown = shown_path(path, *in_place, place);
+                write_file(path, bytes).map_err(|error| CommandError::Write {
+                    in_place: *in_place,
+                    path: shown,
+                    error,
+                })?;
+                place.ui.info(Component::Cmd, "File written successfully", &[]);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The file itself is named by its full path, another one as it was typed.
+fn shown_path(path: &Path, in_place: bool, place: &Place) -> PathBuf {
+    match &place.input {
+        Input::File(full) if in_place => full.clone(),
+        _ => path.to_owned(),
+    }
+}

@@ -1,0 +1,266 @@
+//! Errors: what is said, what to do next, and the exit code (cli.md §4, §6).
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rsops::config::ConfigError;
+use rsops::document::{DecryptError, EncryptError, LoadError};
+use rsops::keys::{DuplicateKind, ParseKeyError, RecoverError, WrapFailure};
+use rsops::selection::SelectionError;
+use rsops::store::StoreError;
+use rsops::tree::PathError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum CommandError {
+    /// The arguments.
+    Usage(clap::Error),
+    BadBoolean {
+        flag: &'static str,
+        value: String,
+    },
+    NoFile,
+    NoSuchFile(PathBuf),
+    OutputAndInPlace,
+    StdinInPlace,
+    StdinWithoutName,
+    RemoteKeyService(String),
+    Order(DuplicateKind),
+    ExtractPath(PathError),
+    EncryptionContext,
+    Key(ParseKeyError),
+    /// Selectors from the command line, or merged with those of a rule.
+    Selection(SelectionError),
+    /// Selectors from a rule.
+    RuleSelection(SelectionError),
+    Threshold(i64),
+    Config(ConfigError),
+    NoKeys,
+    /// The input.
+    Read {
+        path: PathBuf,
+        error: io::Error,
+    },
+    ReadStdin(io::Error),
+    Parse(StoreError),
+    NoDocument,
+    AlreadyEncrypted,
+    Load {
+        file: String,
+        error: LoadError,
+    },
+    /// The data key.
+    NoRandomness,
+    Wrap(WrapFailure),
+    Recover(RecoverError),
+    Encrypt(EncryptError),
+    Decrypt {
+        file: String,
+        error: DecryptError,
+    },
+    Extract(PathError),
+    /// The output.
+    Dump(StoreError),
+    DumpBinary(StoreError),
+    DumpValue(StoreError),
+    Write {
+        in_place: bool,
+        path: PathBuf,
+        error: io::Error,
+    },
+    Stdout(io::Error),
+    CurrentDirectory(io::Error),
+}
+
+/// The text of the operating system, without the number that `std` adds.
+pub(super) fn os_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+const SELECTORS: &str = "encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, \
+                         encrypted_comment_regex, or unencrypted_comment_regex";
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(error) => error.fmt(f),
+            Self::BadBoolean { flag, value } => {
+                write!(f, "could not parse {value} as bool value for flag {flag}: invalid syntax")
+            }
+            Self::NoFile => f.write_str("Error: no file specified"),
+            Self::NoSuchFile(path) => {
+                write!(f, "Error: cannot operate on non-existent file \"{}\"", path.display())
+            }
+            Self::OutputAndInPlace => f.write_str("Error: cannot operate on both --output and --in-place"),
+            Self::StdinInPlace => f.write_str("Error: cannot use --in-place when reading from stdin"),
+            Self::StdinWithoutName => {
+                f.write_str("Error: must specify --filename-override when reading from stdin")
+            }
+            Self::RemoteKeyService(url) => {
+                write!(f, "this build of rsops cannot use key services, but --keyservice names {url}")
+            }
+            Self::Order(error) => error.fmt(f),
+            Self::ExtractPath(error) => write!(f, "error parsing --extract path: {error}"),
+            Self::EncryptionContext => f.write_str("Invalid KMS encryption context format"),
+            Self::Key(error) => error.fmt(f),
+            Self::Selection(SelectionError::Several) => {
+                write!(f, "Error: cannot use more than one of {SELECTORS} in the same file")
+            }
+            Self::RuleSelection(SelectionError::Several) => {
+                write!(f, "error loading config: cannot use more than one of {SELECTORS} for the same rule")
+            }
+            Self::Selection(error) | Self::RuleSelection(error) => error.fmt(f),
+            Self::Threshold(threshold) => write!(f, "a threshold of {threshold} groups makes no sense"),
+            Self::Config(error) => error.fmt(f),
+            Self::NoKeys => f.write_str(
+                "config file not found, or has no creation rules, and no keys provided through command line options",
+            ),
+            Self::Read { path, error } if error.kind() == io::ErrorKind::IsADirectory => {
+                write!(f, "Error reading file: read {}: {}", path.display(), os_text(error))
+            }
+            Self::Read { path, error } => {
+                write!(f, "Error reading file: open {}: {}", path.display(), os_text(error))
+            }
+            Self::ReadStdin(error) => write!(f, "Error reading from stdin: {}", os_text(error)),
+            Self::Parse(error) => write!(f, "Error unmarshalling file: {error}"),
+            Self::NoDocument => {
+                f.write_str("File cannot be completely empty, it must contain at least one document")
+            }
+            Self::AlreadyEncrypted => f.write_str(
+                "The file you have provided contains a top-level entry called 'sops', or for\n\
+                 flat file formats top-level entries starting with 'sops_'. This is\n\
+                 generally due to the file already being encrypted. SOPS uses a top-level\n\
+                 entry called 'sops' to store the metadata required to decrypt the file. For\n\
+                 this reason, SOPS can not encrypt files that already contain such an entry.\n\n\
+                 If this is an unencrypted file, rename the 'sops' entry.\n\n\
+                 If this is an encrypted file and you want to edit it, use the editor mode,\n\
+                 for example: `sops edit my_file.yaml`",
+            ),
+            Self::Load { error, .. } => error.fmt(f),
+            Self::NoRandomness => {
+                f.write_str("Could not generate data key: the operating system gives no random numbers")
+            }
+            Self::Wrap(error) => write!(f, "Could not generate data key: {error}"),
+            Self::Recover(error) => error.fmt(f),
+            Self::Encrypt(error @ EncryptError::Seal(_)) => {
+                write!(f, "Error encrypting tree: Error walking tree: {error}")
+            }
+            Self::Encrypt(error @ EncryptError::Mac) => write!(f, "Could not encrypt MAC: {error}"),
+            Self::Encrypt(error) => write!(f, "Could not marshal tree: {error}"),
+            Self::Decrypt { error: error @ DecryptError::Leaf(_), .. } => {
+                write!(f, "Error decrypting tree: Error walking tree: {error}")
+            }
+            Self::Decrypt { error, .. } => error.fmt(f),
+            Self::Extract(error) => write!(f, "error truncating tree: {error}"),
+            Self::Dump(error) => write!(f, "Error dumping file: {error}"),
+            Self::DumpBinary(error) => write!(
+                f,
+                "Error dumping file: {error}\n\nThis is likely not an encrypted binary file? If not, use \
+                 --output-type to select the correct output type."
+            ),
+            Self::DumpValue(error) => write!(f, "Error dumping tree: {error}"),
+            Self::Write { in_place, path, error } => {
+                let kind = if *in_place { "in-place" } else { "output" };
+                let (path, reason) = (path.display(), os_text(error));
+                write!(f, "Could not open {kind} file for writing: open {path}: {reason}")
+            }
+            Self::Stdout(error) => write!(f, "could not write to standard output: {}", os_text(error)),
+            Self::CurrentDirectory(error) => {
+                write!(f, "the current directory cannot be read: {}", os_text(error))
+            }
+        }
+    }
+}
+
+impl CommandError {
+    /// The exit code: the only table of them (cli.md §4).
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(error) if !error.use_stderr() => 0,
+            Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) => 1,
+            Self::RemoteKeyService(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
+            Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
+            Self::NoRandomness | Self::Wrap(_) | Self::Threshold(_) => 1,
+            Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) => 2,
+            Self::Write { .. } | Self::Stdout(_) => 3,
+            Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) => 4,
+            Self::RuleSelection(SelectionError::BadPattern { .. }) => 5,
+            Self::EncryptionContext => 6,
+            Self::OutputAndInPlace | Self::StdinInPlace | Self::StdinWithoutName | Self::Selection(_) => 8,
+            Self::Encrypt(EncryptError::Mac) => 21,
+            Self::Encrypt(EncryptError::Seal(_)) => 23,
+            Self::Encrypt(EncryptError::Store(_) | EncryptError::Layout(_) | EncryptError::ReadBack(_)) => 4,
+            Self::Decrypt { error: DecryptError::Leaf(_), .. } => 25,
+            Self::Decrypt { .. } => 51,
+            Self::ExtractPath(_) => 91,
+            Self::NoDocument => 92,
+            Self::NoFile | Self::NoSuchFile(_) => 100,
+            Self::Order(_) => 112,
+            Self::Recover(_) => 128,
+            Self::AlreadyEncrypted => 203,
+        }
+    }
+
+    /// The next step, where the text does not say it.
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
+            Self::StdinInPlace => "leave --in-place out, or name the file".to_owned(),
+            Self::OutputAndInPlace => "leave one of them out".to_owned(),
+            Self::StdinWithoutName => {
+                "--filename-override tells the format and the creation rule, as in --filename-override secrets.yaml"
+                    .to_owned()
+            }
+            Self::NoKeys => {
+                "name recipients, as in --age age1…, or write creation rules into .sops.yaml".to_owned()
+            }
+            Self::Selection(_) => {
+                "a rule of .sops.yaml counts too; only the same selector on the command line replaces it".to_owned()
+            }
+            Self::Load { file, error: LoadError::Layout(rsops::metadata::LayoutError::NotFound) } => {
+                format!("{file} is not encrypted; `rsops encrypt` does that")
+            }
+            Self::Load { file, .. } => format!("the metadata of {file} are damaged; restore them"),
+            Self::Decrypt { file, error: DecryptError::MacMismatch { .. } | DecryptError::MacUnreadable(_) } => {
+                format!(
+                    "{file} was changed without its keys, or is damaged; restore it, or decrypt it with --ignore-mac \
+                     and look"
+                )
+            }
+            Self::Encrypt(EncryptError::ReadBack(_)) => {
+                "nothing was written: this document cannot be kept in this format; try another --output-type".to_owned()
+            }
+            Self::Write { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+                "files are replaced as a whole: the directory must be writable too".to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    /// Says what happened and what to do: the only place that prints errors.
+    pub(super) fn report(self) -> ExitCode {
+        let code = self.code();
+        if let Self::Usage(error) = &self {
+            // help goes to standard output
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+        if let Self::Stdout(error) = &self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            // whoever read has seen enough
+            return ExitCode::from(code);
+        }
+        let hint = self.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+        let _ = write!(io::stderr(), "{self}\n{hint}");
+        ExitCode::from(code)
+    }
+}

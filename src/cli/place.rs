@@ -1,0 +1,203 @@
+//! Where a command works: the file, its formats, the configuration (cli.md §3, config.md §1).
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rsops::config::{Config, ConfigError, absolute as absolute_in, search};
+use rsops::keys::{KeyService, LocalKeys};
+use rsops::store::{Format, Indent, Store};
+use rsops::tree::Tree;
+use zeroize::Zeroizing;
+
+use super::error::CommandError;
+use super::options::{FormatOptions, GlobalOptions, KeyServiceOptions};
+use super::ui::{Component, Ui};
+
+/// What is read.
+pub(super) enum Input {
+    /// A file: its path as absolute path.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// A resolved place of work.
+pub(super) struct Place {
+    pub(super) ui: Arc<Ui>,
+    pub(super) input: Input,
+    /// The name that formats and rules go by; empty for standard input without `--filename-override`.
+    pub(super) name: PathBuf,
+    pub(super) input_format: Format,
+    pub(super) output_format: Format,
+    indent: Option<i64>,
+}
+
+/// The configuration file, if there is one.
+pub(super) type Configuration = Option<Config>;
+
+impl Place {
+    /// `files`: the positional arguments; only the first counts.
+    pub(super) fn new(ui: Arc<Ui>, files: &[PathBuf], formats: &FormatOptions) -> Result<Self, CommandError> {
+        if files.len() > 1 {
+            ui.warn(
+                Component::Cmd,
+                "More than one positional argument provided. Only the first one will be used!",
+                &[],
+            );
+        }
+        let input = match files.first() {
+            None => Input::Stdin,
+            Some(file) => {
+                let path = absolute(file)?;
+                if !exists(&path) {
+                    return Err(CommandError::NoSuchFile(path));
+                }
+                Input::File(path)
+            }
+        };
+        let name = match (&formats.filename_override, &input) {
+            (Some(name), _) if !name.as_os_str().is_empty() => absolute(name)?,
+            (_, Input::File(path)) => path.clone(),
+            (_, Input::Stdin) => PathBuf::new(),
+        };
+        // a word that is no format is ignored, as in the reference (cli.md §3.1)
+        let format = |word: &Option<String>| {
+            word.as_deref().and_then(Format::from_name).unwrap_or_else(|| Format::from_path(&name))
+        };
+        let (input_format, output_format) = (format(&formats.input_type), format(&formats.output_type));
+        Ok(Self { ui, input, name, input_format, output_format, indent: formats.indent })
+    }
+
+    /// The configuration file that `--config` names, or the nearest `.sops.yaml`.
+    pub(super) fn configuration(&self, options: &GlobalOptions) -> Result<Configuration, CommandError> {
+        let current = current_directory()?;
+        let path = match &options.config {
+            Some(path) if !path.as_os_str().is_empty() => Some(path.clone()),
+            _ => {
+                let search = search(&current);
+                if let Some(misnamed) = &search.misnamed {
+                    self.ui.warn(Component::Cmd, &misnamed.to_string(), &[]);
+                }
+                search.found
+            }
+        };
+        let Some(path) = path else { return Ok(None) };
+        let config = Config::load(&current, &path).map_err(CommandError::Config)?;
+        for key in config.unknown_keys() {
+            self.ui.warn(Component::Cmd, &format!("{}: {key}", path.display()), &[]);
+        }
+        Ok(Some(config))
+    }
+
+    /// The configuration for commands that only want its indentation: a broken one is no reason to fail
+    /// (policy.md §2).
+    pub(super) fn configuration_if_valid(
+        &self,
+        options: &GlobalOptions,
+    ) -> Result<Configuration, CommandError> {
+        match self.configuration(options) {
+            Err(CommandError::Config(error)) if !is_missing(&error, options) => {
+                self.ui.warn(Component::Cmd, &error.to_string(), &[]);
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// The bytes of the input.
+    pub(super) fn read(&self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+        match &self.input {
+            Input::File(path) => fs::read(path)
+                .map(Zeroizing::new)
+                .map_err(|error| CommandError::Read { path: path.clone(), error }),
+            Input::Stdin => {
+                let mut bytes = Zeroizing::new(Vec::new());
+                io::stdin().lock().read_to_end(&mut bytes).map_err(CommandError::ReadStdin)?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Says so if a key stands twice in a mapping. In one YAML document that is an error anyway, and the flat formats
+    /// know no better.
+    pub(super) fn warn_of_duplicates(&self, tree: &Tree) {
+        let possible = self.input_format == Format::Json || tree.branches.len() > 1;
+        if let Some(path) = possible.then(|| tree.duplicate_key()).flatten() {
+            let file = self.shown();
+            self.ui.warn(
+                Component::Cmd,
+                &format!("{file} has the key {path} more than once; all are kept, most readers see one"),
+                &[],
+            );
+        }
+    }
+
+    /// The file for messages.
+    pub(super) fn shown(&self) -> String {
+        match &self.input {
+            Input::File(path) => path.display().to_string(),
+            Input::Stdin => "standard input".to_owned(),
+        }
+    }
+
+    /// The store that reads; indentation means nothing to it.
+    pub(super) fn input_store(&self) -> Box<dyn Store> {
+        self.input_format.store(Indent::default())
+    }
+
+    /// The store that writes.
+    pub(super) fn output_store(&self, configuration: &Configuration) -> Box<dyn Store> {
+        let configured = configuration.as_ref().map_or_else(Indent::default, Config::indent);
+        self.output_format.store(match self.indent {
+            Some(n) => Indent { yaml: n, json: n, json_binary: n },
+            None => configured,
+        })
+    }
+}
+
+/// A file that `--config` names must be there.
+fn is_missing(error: &ConfigError, options: &GlobalOptions) -> bool {
+    options.config.is_some() && matches!(error, ConfigError::Unreadable { .. })
+}
+
+/// The key services that the options allow.
+pub(super) fn key_services(
+    ui: &Arc<Ui>,
+    options: &KeyServiceOptions,
+) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    if let Some(url) = options.keyservice.iter().find(|url| !url.is_empty()) {
+        return Err(CommandError::RemoteKeyService(url.clone()));
+    }
+    let mut services: Vec<Box<dyn KeyService>> = Vec::new();
+    if options.enable_local_keyservice {
+        services.push(Box::new(local_keys(ui)));
+    }
+    Ok(services)
+}
+
+#[cfg(feature = "age")]
+fn local_keys(ui: &Arc<Ui>) -> LocalKeys {
+    let prompt = Arc::new(super::terminal::Terminal::new(ui.clone()));
+    LocalKeys::new(super::environment::identity_sources(), prompt)
+}
+
+#[cfg(not(feature = "age"))]
+fn local_keys(_: &Arc<Ui>) -> LocalKeys {
+    LocalKeys::default()
+}
+
+/// Whether something stands there, be it a dangling link.
+fn exists(path: &Path) -> bool {
+    !matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The absolute path, dots resolved by their text alone, as the reference does for rules.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    Ok(absolute_in(&current_directory()?, path))
+}
+
+fn current_directory() -> Result<PathBuf, CommandError> {
+    std::env::current_dir().map_err(CommandError::CurrentDirectory)
+}

@@ -1,0 +1,82 @@
+//! The person at the terminal (keys.md §4.1). Standard input and output stay free for pipes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::sync::Arc;
+
+use rsops::keys::age::Prompt;
+use rsops::keys::age::secrecy::SecretString;
+
+use super::ui::{Component, Ui};
+
+/// Asks on `/dev/tty`.
+pub(super) struct Terminal {
+    ui: Arc<Ui>,
+}
+
+impl Terminal {
+    pub(super) fn new(ui: Arc<Ui>) -> Self {
+        Self { ui }
+    }
+
+    fn open(&self) -> Result<File, String> {
+        OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|error| {
+            let reason = rsops_error_text(&error);
+            format!(
+                "standard input is not a terminal, and /dev/tty is not available: open /dev/tty: {reason}"
+            )
+        })
+    }
+
+    fn ask(&self, question: &str) -> Result<String, String> {
+        let mut tty = self.open()?;
+        let failed = |error: std::io::Error| rsops_error_text(&error);
+        write!(tty, "{question} ").and_then(|()| tty.flush()).map_err(failed)?;
+        let mut line = String::new();
+        BufReader::new(tty).read_line(&mut line).map_err(failed)?;
+        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+/// The operating system's text, without the number that `std` adds.
+fn rsops_error_text(error: &std::io::Error) -> String {
+    super::error::os_text(error)
+}
+
+impl Prompt for Terminal {
+    fn passphrase(&self, question: &str) -> Result<SecretString, String> {
+        let mut tty = self.open()?;
+        let failed = |error: std::io::Error| rsops_error_text(&error);
+        write!(tty, "{question} ").and_then(|()| tty.flush()).map_err(failed)?;
+        let answer = rpassword::read_password().map_err(failed)?;
+        // the question goes away again
+        let _ = write!(tty, "\r\n\x1b[F\x1b[K");
+        Ok(SecretString::from(answer))
+    }
+
+    fn read_public(&self, question: &str) -> Result<String, String> {
+        self.ask(question)
+    }
+
+    fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Result<bool, String> {
+        let Some(no) = no else {
+            self.ask(&format!("{question} (press enter for \"{yes}\")"))?;
+            return Ok(true);
+        };
+        loop {
+            match self.ask(&format!("{question} (press [1] for \"{yes}\" or [2] for \"{no}\")"))?.as_str() {
+                "1" => return Ok(true),
+                "2" => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    fn message(&self, text: &str) {
+        self.ui.note(&format!("age: {text}"));
+    }
+
+    fn warn(&self, text: &str) {
+        self.ui.warn(Component::Age, text, &[]);
+    }
+}

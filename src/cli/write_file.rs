@@ -1,0 +1,103 @@
+//! Writing files: the only place that does (policy.md §3).
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
+
+use tempfile::Builder;
+
+/// Replaces a file as a whole: an interruption at any moment leaves the old one or the new one.
+///
+/// The bytes go to a temporary file in the same directory, reach the disk, and the file is renamed over the old one,
+/// whose mode and owner it gets. A symbolic link is followed. What is no regular file (a device, a pipe) is written
+/// to directly.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => resolve_dangling(path)?,
+        Err(error) => return Err(error),
+    };
+    let old = match fs::metadata(&target) {
+        Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(metadata) if !metadata.is_file() => return write_through(&target, bytes),
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if old.is_some() {
+        // a file that is not writable is not to be replaced either
+        File::options().write(true).open(&target)?;
+    }
+    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // nobody else may read the file before it has its mode; a new one gets what the umask leaves
+    let mode = if old.is_some() { 0o600 } else { 0o666 };
+    clean_up_on_signals();
+    let mut temporary = Builder::new().prefix(".rsops-").permissions(Permissions::from_mode(mode)).make_in(
+        directory,
+        |path| {
+            set_pending(Some(path.to_owned()));
+            create_new(path, mode)
+        },
+    )?;
+    let result = (|| {
+        let file = temporary.as_file_mut();
+        file.write_all(bytes)?;
+        if let Some(old) = &old {
+            // only root can give files away; the group may be one that we are in
+            let _ = fchown(&*file, Some(old.uid()), Some(old.gid()))
+                .or_else(|_| fchown(&*file, None, Some(old.gid())));
+            file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        }
+        file.sync_all()
+    })();
+    let result = result.and_then(|()| temporary.persist(&target).map(drop).map_err(|error| error.error));
+    set_pending(None);
+    result?;
+    // the rename too must survive a power cut; some file systems cannot be asked for that
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    Ok(())
+}
+
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    File::options().write(true).create_new(true).mode(mode).open(path)
+}
+
+fn write_through(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    File::options().write(true).open(target)?.write_all(bytes)
+}
+
+/// Where a path leads that does not exist yet: links are followed to their end.
+fn resolve_dangling(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(link) => path = path.parent().unwrap_or(Path::new("")).join(link),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many levels of symbolic links"))
+}
+
+/// The temporary file that is being written.
+static PENDING: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn set_pending(path: Option<PathBuf>) {
+    *PENDING.lock().unwrap_or_else(PoisonError::into_inner) = path;
+}
+
+/// An interruption removes the temporary file, which may hold plaintext.
+fn clean_up_on_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // without the handler, an interruption leaves the temporary file behind; that is no reason not to write
+        let _ = ctrlc::set_handler(|| {
+            if let Some(path) = PENDING.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                let _ = fs::remove_file(path);
+            }
+            std::process::exit(130);
+        });
+    });
+}
