@@ -1,0 +1,164 @@
+//! A folder to try things in, closed off from the person who runs the tests.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::keys::{age_identities, fill_gnupg_home, import, make_private, ssh_key, stop_gnupg};
+use super::outcome::Outcome;
+use super::program::{binary, run};
+
+/// `work/` is where the program runs; its neighbours are the home, the temporary files and the keys.
+pub(crate) struct Scratch {
+    root: TempDir,
+    /// One GnuPG home for each set of keys, so that a key meant for one run is not found by another.
+    gnupg_homes: RefCell<BTreeMap<Vec<String>, PathBuf>>,
+}
+
+/// One run of the program, still to be told about keys, variables and input.
+pub(crate) struct Call<'a> {
+    scratch: &'a Scratch,
+    arguments: Vec<String>,
+    keys: Vec<String>,
+    variables: BTreeMap<String, String>,
+    stdin: Vec<u8>,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        let root = TempDir::new().expect("a temporary folder");
+        for folder in ["work", "home"] {
+            fs::create_dir(root.path().join(folder)).expect("an empty folder");
+        }
+        Self { root, gnupg_homes: RefCell::default() }
+    }
+
+    /// As the program sees it, symbolic links resolved.
+    fn root(&self) -> PathBuf {
+        self.root.path().canonicalize().expect("our own folder")
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.root().join("work")
+    }
+
+    /// Writes into the working folder; scripts may be run.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.folder().join(name);
+        fs::create_dir_all(path.parent().expect("inside the folder")).expect("our own folder");
+        fs::write(&path, bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+        if name.ends_with(".sh") {
+            make_private(&path, 0o755);
+        }
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        fs::read(self.folder().join(name)).map_err(|e| format!("{name}: {e}"))
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.folder().join(name).exists()
+    }
+
+    pub(crate) fn call(&self, arguments: impl IntoIterator<Item: AsRef<str>>) -> Call<'_> {
+        Call {
+            scratch: self,
+            arguments: arguments.into_iter().map(|argument| self.place(argument.as_ref())).collect(),
+            keys: Vec::new(),
+            variables: BTreeMap::new(),
+            stdin: Vec::new(),
+        }
+    }
+
+    /// `<DIR>` in vectors stands for the working folder.
+    fn place(&self, text: &str) -> String {
+        text.replace("<DIR>", &self.folder().display().to_string())
+    }
+
+    fn gnupg_home(&self, names: &[String]) -> PathBuf {
+        let mut wanted: Vec<_> = names.iter().filter(|name| name.starts_with("pgp-")).cloned().collect();
+        wanted.sort();
+        let mut homes = self.gnupg_homes.borrow_mut();
+        let fresh = self.root().join(format!("gnupg{}", homes.len()));
+        let entry = homes.entry(wanted);
+        let names = entry.key().clone();
+        entry
+            .or_insert_with(|| {
+                fs::create_dir(&fresh).expect("our own folder");
+                make_private(&fresh, 0o700);
+                fill_gnupg_home(&names, &fresh);
+                fresh
+            })
+            .clone()
+    }
+
+    /// A key that is not one of ours joins those of the empty set.
+    pub(crate) fn import_pgp(&self, key: &Path) {
+        import(key, &self.gnupg_home(&[]));
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        for (keys, home) in self.gnupg_homes.borrow().iter() {
+            // an agent starts with the first key that is imported or asked for
+            if !keys.is_empty() || home.join("private-keys-v1.d").exists() {
+                stop_gnupg(home);
+            }
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The keys in reach, by their names in `tests/fixtures/keys`.
+    pub(crate) fn keys(mut self, names: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        self.keys.extend(names.into_iter().map(|name| name.as_ref().to_owned()));
+        self
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), self.scratch.place(value));
+        self
+    }
+
+    pub(crate) fn variables(self, pairs: &BTreeMap<String, String>) -> Self {
+        pairs.iter().fold(self, |call, (name, value)| call.variable(name, value))
+    }
+
+    pub(crate) fn stdin(mut self, bytes: &[u8]) -> Self {
+        self.stdin = bytes.to_vec();
+        self
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        let root = self.scratch.root();
+        let mut command = Command::new(binary());
+        command.args(&self.arguments).current_dir(self.scratch.folder()).env_clear();
+        command.envs(env::vars_os().filter(|(name, _)| name == "PATH" || name == "SYSTEMROOT"));
+        command.env("HOME", root.join("home")).env("TMPDIR", &root);
+        command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("SOPS_DISABLE_VERSION_CHECK", "1");
+        command.env("GNUPGHOME", self.scratch.gnupg_home(&self.keys));
+        if let Some(identities) = age_identities(&self.keys) {
+            command.env("SOPS_AGE_KEY", identities);
+        }
+        if let Some(key) = ssh_key(&self.keys, &root) {
+            command.env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", key);
+        }
+        command.envs(&self.variables);
+        let finished = run(command, self.stdin);
+        Outcome { ending: finished.ending, stdout: finished.stdout, stderr: finished.stderr, root }
+    }
+
+    /// For stories in which this call is bound to succeed.
+    pub(crate) fn stdout(self) -> Vec<u8> {
+        let arguments = self.arguments.join(" ");
+        let outcome = self.outcome();
+        assert!(outcome.succeeded(), "rsops {arguments}: {}: {}", outcome.ending, outcome.messages());
+        outcome.stdout
+    }
+}

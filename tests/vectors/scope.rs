@@ -1,0 +1,156 @@
+//! Which cases the program is expected to pass today, and where it is meant to differ from the vectors.
+
+use crate::case::{Case, Expected, Story};
+use crate::support::outcome::Exit;
+use crate::support::program::setting;
+
+/// Commands that work. Add one here to bring in its cases.
+const COMMANDS: &[Command] = &[Command::Encrypt, Command::Decrypt];
+
+/// Kinds of keys that are not there yet: how their names begin in the vectors, and what they are called.
+const MISSING_KEYS: &[(&str, &str)] = &[("pgp-", "PGP")];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Encrypt,
+    Decrypt,
+    Rotate,
+    Set,
+    Unset,
+    Edit,
+    ExecEnv,
+    ExecFile,
+    FileStatus,
+    UpdateKeys,
+    Groups,
+}
+
+const NAMES: [(&str, Command); 11] = [
+    ("encrypt", Command::Encrypt),
+    ("decrypt", Command::Decrypt),
+    ("rotate", Command::Rotate),
+    ("set", Command::Set),
+    ("unset", Command::Unset),
+    ("edit", Command::Edit),
+    ("exec-env", Command::ExecEnv),
+    ("exec-file", Command::ExecFile),
+    ("filestatus", Command::FileStatus),
+    ("updatekeys", Command::UpdateKeys),
+    ("groups", Command::Groups),
+];
+
+/// The flags that chose the command in the first generation of the command line.
+const LEGACY_FLAGS: [(&str, Command); 7] = [
+    ("-e", Command::Encrypt),
+    ("--encrypt", Command::Encrypt),
+    ("-d", Command::Decrypt),
+    ("--decrypt", Command::Decrypt),
+    ("-r", Command::Rotate),
+    ("--rotate", Command::Rotate),
+    ("--set", Command::Set),
+];
+
+/// Why a case does not run now; nothing is left out without one. `RSOPS_SCOPE=all` runs every case.
+pub(crate) fn out_of_scope(case: &Case) -> Option<String> {
+    if setting("RSOPS_SCOPE").as_deref() == Some("all") {
+        return None;
+    }
+    if let Some((_, kind)) = MISSING_KEYS.iter().find(|(prefix, _)| case.source.contains(prefix)) {
+        return Some(format!("needs {kind}"));
+    }
+    // documents are only encrypted and decrypted
+    let Story::Steps(steps) = &case.story else { return None };
+    let missing =
+        steps.steps.iter().map(|step| command(&step.argv)).find(|command| !COMMANDS.contains(command))?;
+    NAMES.iter().find(|(_, command)| *command == missing).map(|(name, _)| format!("needs {name}"))
+}
+
+fn command(arguments: &[String]) -> Command {
+    let find = |table: &[(&str, Command)]| {
+        let named = |argument| table.iter().find(|(name, _)| argument == name).map(|(_, command)| *command);
+        arguments.iter().find_map(named)
+    };
+    // a file without any flag is edited
+    find(&NAMES).or_else(|| find(&LEGACY_FLAGS)).unwrap_or(Command::Edit)
+}
+
+/// What rsops does instead of what the vector says.
+pub(crate) enum Instead {
+    EncryptFails(i32),
+    /// The vector refuses.
+    EncryptSucceeds,
+    DecryptFails(Exit),
+    /// It opens, to the plaintext of another case.
+    DecryptsLike(&'static str),
+    /// The same result, and a warning about it.
+    Warns,
+}
+
+/// Cases that contradict docs/compatibility.md, why, and what holds in their place. What holds is checked; an
+/// exception whose vector holds as it is fails the test.
+pub(crate) const POLICY_EXCEPTIONS: &[(&str, &str, &[Instead])] = &[
+    ("json/trailing-text-ignored", "text after the document is an error", &[Instead::EncryptFails(2)]),
+    ("json/truncated-accepted", "a truncated document is an error", &[Instead::EncryptFails(2)]),
+    (
+        "corrupt/json-trailing-text",
+        "text after the document is an error",
+        &[Instead::DecryptFails(Exit::CleanFailure)],
+    ),
+    ("cross/ini-to-json", "keys that stand twice are kept, with a warning", &[Instead::Warns]),
+    ("json/key-duplicate", "kept, with a warning", &[Instead::Warns]),
+    ("yaml/multi-document-duplicate-keys-accepted", "kept, with a warning", &[Instead::Warns]),
+    ("selectors/encrypted-regex-invalid-never-matches", BAD_REGEX, BAD_REGEX_FAILS),
+    ("selectors/encrypted-regex-lookahead-never-matches", BAD_REGEX, BAD_REGEX_FAILS),
+    ("selectors/unencrypted-regex-invalid-never-matches", BAD_REGEX, BAD_REGEX_FAILS),
+    (
+        "keys/config-no-match-refused",
+        "with keys on the command line no rule is needed",
+        &[Instead::EncryptSucceeds],
+    ),
+    ("keys/config-unknown-keys-ignored", "ignored, with a warning", &[Instead::Warns]),
+    ("corrupt/lastmodified-unquoted", "a time without quotes is a time", INTACT),
+    (
+        "corrupt/lastmodified-removed",
+        "without the time the MAC cannot be checked: as if it did not match",
+        &[Instead::DecryptFails(Exit::Status(51))],
+    ),
+    ("corrupt/version-bad", ODD_VERSION, INTACT),
+    ("corrupt/version-float", ODD_VERSION, INTACT),
+    ("corrupt/version-leading-zero", ODD_VERSION, INTACT),
+    ("corrupt/version-removed", ODD_VERSION, INTACT),
+    ("corrupt/version-two-parts", ODD_VERSION, INTACT),
+];
+
+const BAD_REGEX: &str = "a selector that does not compile would leave secrets in clear";
+const BAD_REGEX_FAILS: &[Instead] = &[Instead::EncryptFails(8), Instead::DecryptFails(Exit::Status(1))];
+const ODD_VERSION: &str = "no reader depends on the version";
+/// The file that the damaged ones were made of.
+const INTACT: &[Instead] = &[Instead::DecryptsLike("corrupt/version-newer")];
+
+/// The case with what holds instead. `find` gives the other cases.
+pub(crate) fn amended<'a>(case: &Case, changes: &[Instead], find: impl Fn(&str) -> &'a Case) -> Case {
+    let mut case = case.clone();
+    let mut plaintext = None;
+    let Story::Document(document) = &mut case.story else { panic!("{} has steps", case.name) };
+    for change in changes {
+        match change {
+            Instead::EncryptFails(status) => document.encrypt = Some(Expected::exits(Exit::Status(*status))),
+            Instead::EncryptSucceeds => document.encrypt = Some(Expected::exits(Exit::Status(0))),
+            Instead::DecryptFails(exit) => document.decrypt = Some(Expected::exits(*exit)),
+            Instead::DecryptsLike(other) => {
+                plaintext = Some(find(other).file("decrypted.yaml"));
+                document.decrypt = Some(Expected::exits(Exit::Status(0)));
+                document.decrypted = Some("decrypted.yaml".to_owned());
+            }
+            Instead::Warns => {
+                for expected in [&mut document.encrypt, &mut document.decrypt].into_iter().flatten() {
+                    expected.stderr = None;
+                }
+            }
+        }
+    }
+    if let Some(plaintext) = plaintext {
+        case.add_file("decrypted.yaml", plaintext);
+    }
+    case
+}
