@@ -128,18 +128,28 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 const TAG_LENGTH: usize = 16;
 
+/// Bytes of `ENC[…]` beside the data.
+const FRAME_LENGTH: usize = 128;
+
 /// AES-256-GCM with the key of one file; the key schedule is made once.
 pub struct Cipher {
     gcm: AesGcm<Aes256, U32>,
     /// For IVs of other lengths, which only foreign files have.
     key: DataKey,
     random: RandomPool,
+    /// Where values are encrypted; between calls it holds ciphertext.
+    scratch: Vec<u8>,
 }
 
 impl Cipher {
     /// A cipher with this key.
     pub fn new(key: &DataKey) -> Self {
-        Self { gcm: AesGcm::new(key.expose().into()), key: key.clone(), random: RandomPool::default() }
+        Self {
+            gcm: AesGcm::new(key.expose().into()),
+            key: key.clone(),
+            random: RandomPool::default(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Encrypts a value under its path. An empty one stays empty (format.md §4.3).
@@ -157,14 +167,20 @@ impl Cipher {
             Some(nonce) => nonce,
             None => self.random.nonce()?,
         };
-        let mut data = plaintext.to_vec();
+        self.scratch.clear();
+        self.scratch.extend_from_slice(plaintext);
         let tag = self
             .gcm
-            .encrypt_inout_detached(&nonce.into(), additional_data, InOutBuf::from(data.as_mut_slice()))
+            .encrypt_inout_detached(
+                &nonce.into(),
+                additional_data,
+                InOutBuf::from(self.scratch.as_mut_slice()),
+            )
             .unwrap_or_default();
-        let mut sealed = Vec::with_capacity(data.len().div_ceil(3) * 4 + 128);
+        let data = self.scratch.as_slice();
+        let mut sealed = Vec::with_capacity(data.len().div_ceil(3) * 4 + FRAME_LENGTH);
         sealed.extend_from_slice(b"ENC[AES256_GCM,data:");
-        encode_into(&data, &mut sealed);
+        encode_into(data, &mut sealed);
         sealed.extend_from_slice(b",iv:");
         encode_into(&nonce, &mut sealed);
         sealed.extend_from_slice(b",tag:");
@@ -178,9 +194,11 @@ impl Cipher {
     /// Decrypts a value under its path.
     pub fn open(&self, sealed: &[u8], additional_data: &[u8]) -> Result<Opened, OpenError> {
         let parts = Parts::of(sealed).ok_or(OpenError::Format)?;
-        let mut data = decode(parts.data, "data")?;
-        let nonce = decode(parts.nonce, "iv")?;
-        data.append(&mut decode(parts.tag, "tag")?);
+        let mut data = Vec::with_capacity(parts.data.len() / 4 * 3 + TAG_LENGTH + 3);
+        decode_into(parts.data, "data", &mut data)?;
+        let mut nonce = Vec::with_capacity(size_of::<Nonce>() + 3);
+        decode_into(parts.nonce, "iv", &mut nonce)?;
+        decode_into(parts.tag, "tag", &mut data)?;
         let opened = self.authenticate(&nonce, additional_data, data)?;
         let kind = Kind::ALL.into_iter().find(|kind| kind.name().as_bytes() == parts.kind);
         let Some(kind) = kind else {
@@ -247,13 +265,16 @@ fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     out.truncate(start + written);
 }
 
-fn decode(text: &[u8], part: &'static str) -> Result<Vec<u8>, OpenError> {
-    if let Ok(bytes) = LENIENT.decode(text) {
-        return Ok(bytes);
+/// Appends what the text stands for.
+fn decode_into(text: &[u8], part: &'static str, out: &mut Vec<u8>) -> Result<(), OpenError> {
+    let start = out.len();
+    if LENIENT.decode_vec(text, out).is_ok() {
+        return Ok(());
     }
     // line breaks are skipped
+    out.truncate(start);
     let joined: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\n' | b'\r')).collect();
-    LENIENT.decode(joined).map_err(|_| OpenError::Base64(part))
+    LENIENT.decode_vec(joined, out).map_err(|_| OpenError::Base64(part))
 }
 
 /// The pieces of `ENC[…]`, not yet decoded.

@@ -14,18 +14,14 @@ use tempfile::Builder;
 /// whose mode and owner it gets. A symbolic link is followed. What is no regular file (a device, a pipe) is written
 /// to directly.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = match fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => resolve_dangling(path)?,
-        Err(error) => return Err(error),
-    };
-    let old = match fs::metadata(&target) {
+    let old = match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(metadata) if !metadata.is_file() => return write_through(&target, bytes),
+        Ok(metadata) if !metadata.is_file() || is_descriptor(path) => return write_through(path, bytes),
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
+    let target = if old.is_some() { fs::canonicalize(path)? } else { resolve_dangling(path)? };
     if old.is_some() {
         // a file that is not writable is not to be replaced either
         File::options().write(true).open(&target)?;
@@ -65,8 +61,13 @@ fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(mode).open(path)
 }
 
+/// `/dev/stdout` and its like: whoever opened the descriptor would not see another file under its name.
+fn is_descriptor(path: &Path) -> bool {
+    ["/dev", "/proc"].iter().any(|system| path.starts_with(system))
+}
+
 fn write_through(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    File::options().write(true).open(target)?.write_all(bytes)
+    File::options().write(true).truncate(true).open(target)?.write_all(bytes)
 }
 
 /// Where a path leads that does not exist yet: links are followed to their end.

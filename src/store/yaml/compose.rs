@@ -226,15 +226,25 @@ impl<'a, 's> Composer<'a, 's> {
 
     /// Keys clash if they are spelled alike, whatever their type (yaml.md §6.8).
     fn unique_keys(&self, pairs: &[NodeId]) -> Compose<()> {
+        // aliases are compared with aliases only, and collections cannot be keys
+        let keys = || {
+            pairs.chunks_exact(2).filter_map(|pair| {
+                let node = self.stream.node(pair[0]);
+                match &node.kind {
+                    Kind::Scalar { text, .. } => Some((&**text, node)),
+                    Kind::Alias { .. } | Kind::Sequence(_) | Kind::Mapping(_) => None,
+                }
+            })
+        };
+        // in a small mapping, comparing all keys is faster than hashing them
+        if pairs.len() <= 2 * FEW_KEYS
+            && !keys().enumerate().any(|(i, (key, _))| keys().take(i).any(|k| k.0 == key))
+        {
+            return Ok(());
+        }
         let mut seen: HashMap<&str, u32> = HashMap::with_capacity(pairs.len() / 2);
         let mut clashes = String::new();
-        for pair in pairs.chunks_exact(2) {
-            let node = self.stream.node(pair[0]);
-            let text: &str = match &node.kind {
-                Kind::Scalar { text, .. } => text,
-                // an alias is compared with aliases only; names cannot hold this character
-                Kind::Alias { .. } | Kind::Sequence(_) | Kind::Mapping(_) => continue,
-            };
+        for (text, node) in keys() {
             if let Some(line) = seen.get(text) {
                 clashes +=
                     &format!("\n  line {}: mapping key {text:?} already defined at line {line}", node.line);
@@ -262,6 +272,8 @@ impl<'a, 's> Composer<'a, 's> {
         }
     }
 }
+
+const FEW_KEYS: usize = 16;
 
 /// `<<` without quotes, or anything tagged so.
 pub(super) fn is_merge(node: &Node<'_>) -> bool {

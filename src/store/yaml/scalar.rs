@@ -84,7 +84,13 @@ impl<'s> Scanner<'s> {
         let bytes = self.bytes;
         let mut end = from;
         let mut at = from;
-        while let Some(&byte) = bytes.get(at) {
+        loop {
+            let ordinary = bytes[at..].iter().take_while(|b| !MAY_END_PLAIN[**b as usize]).count();
+            if ordinary > 0 {
+                at += ordinary;
+                end = at;
+            }
+            let Some(&byte) = bytes.get(at) else { break };
             match byte {
                 b' ' | b'\t' => {
                     at += 1;
@@ -340,6 +346,18 @@ impl<'s> Scanner<'s> {
         }
     }
 }
+
+/// Bytes at which a plain scalar may end; all others belong to it.
+const MAY_END_PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b" \t#:,?[]{}\n\r\xC2\xE2";
+    let mut i = 0;
+    while i < bytes.len() {
+        table[bytes[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 /// What happens to the line breaks at the end of a block scalar.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -77,7 +77,7 @@ fn is_printable(c: char) -> bool {
 }
 
 fn style_of(text: &str) -> Style {
-    if text.bytes().all(is_harmless) && !text.starts_with("...") {
+    if is_plainly_plain(text) {
         return if needs_no_quotes(text) { Style::Plain } else { Style::DoubleQuoted };
     }
     let facts = Facts::of(text);
@@ -98,10 +98,14 @@ fn needs_no_quotes(text: &str) -> bool {
     is_text(text) && !looks_like_old_bool(text) && !looks_like_base_60(text)
 }
 
-/// A character that is part of a plain scalar wherever it stands.
-fn is_harmless(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'_' | b'.' | b'/' | b'+' | b'=' | b'(' | b')' | b'$' | b';')
+/// Whether a text can stand without quotes, told without looking at its inside: without blanks, nothing but its first
+/// and last characters could be an indicator. Most texts of an encrypted file are like this.
+fn is_plainly_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let [first, .., last] = bytes else { return false };
+    (first.is_ascii_alphanumeric() || matches!(first, b'_' | b'/' | b'+' | b'='))
+        && *last != b':'
+        && bytes.iter().all(u8::is_ascii_graphic)
 }
 
 /// Which styles can hold a text (yaml.md §7.5).
