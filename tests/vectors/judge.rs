@@ -188,7 +188,7 @@ impl Trial<'_> {
 }
 
 fn nothing_on_stdout(outcome: &Outcome) -> Check {
-    during("in spite of the failure, stdout", same("which should be empty,", &outcome.stdout, b""))
+    same("stdout, which should be empty after a failure,", &outcome.stdout, b"")
 }
 
 fn base_name(name: &str) -> &str {
