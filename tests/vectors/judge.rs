@@ -112,7 +112,8 @@ impl Trial<'_> {
     fn opens_again(&self, encrypted: &[u8]) -> Check {
         let document = self.document;
         let opens = document.decrypt.as_ref().is_some_and(|expected| expected.exit == Exit::Status(0));
-        let Some(name) = &document.encrypted else { return Ok(()) };
+        // where the reference refuses there is no encrypted file to be named after
+        let Some(name) = document.encrypted.as_ref().or(document.input.as_ref()) else { return Ok(()) };
         if self.bar == Bar::Reference || !(opens || document.own_expected_any.is_some()) {
             return Ok(());
         }

@@ -77,7 +77,7 @@ fn command(arguments: &[String]) -> Command {
 /// What rsops does instead of what the vector says.
 pub(crate) enum Instead {
     EncryptFails(i32),
-    /// The vector refuses.
+    /// The vector refuses; what is written instead opens to the input.
     EncryptSucceeds,
     DecryptFails(Exit),
     /// It opens, to the plaintext of another case.
@@ -135,7 +135,11 @@ pub(crate) fn amended<'a>(case: &Case, changes: &[Instead], find: impl Fn(&str) 
     for change in changes {
         match change {
             Instead::EncryptFails(status) => document.encrypt = Some(Expected::exits(Exit::Status(*status))),
-            Instead::EncryptSucceeds => document.encrypt = Some(Expected::exits(Exit::Status(0))),
+            Instead::EncryptSucceeds => {
+                document.encrypt = Some(Expected::exits(Exit::Status(0)));
+                document.own_expected_any = document.input.clone().map(|input| vec![input]);
+                document.keys = vec![vec!["age-alice".to_owned()]];
+            }
             Instead::DecryptFails(exit) => document.decrypt = Some(Expected::exits(*exit)),
             Instead::DecryptsLike(other) => {
                 plaintext = Some(find(other).file("decrypted.yaml"));
