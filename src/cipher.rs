@@ -196,10 +196,17 @@ impl Cipher {
         let parts = Parts::of(sealed).ok_or(OpenError::Format)?;
         let mut data = Vec::with_capacity(parts.data.len() / 4 * 3 + TAG_LENGTH + 3);
         decode_into(parts.data, "data", &mut data)?;
-        let mut nonce = Vec::with_capacity(size_of::<Nonce>() + 3);
-        decode_into(parts.nonce, "iv", &mut nonce)?;
         decode_into(parts.tag, "tag", &mut data)?;
-        let opened = self.authenticate(&nonce, additional_data, data)?;
+        let mut usual = Nonce::default();
+        let mut other = Vec::new();
+        let nonce = match LENIENT.decode_slice(parts.nonce, &mut usual) {
+            Ok(32) => usual.as_slice(),
+            _ => {
+                decode_into(parts.nonce, "iv", &mut other)?;
+                other.as_slice()
+            }
+        };
+        let opened = self.authenticate(nonce, additional_data, data)?;
         let kind = Kind::ALL.into_iter().find(|kind| kind.name().as_bytes() == parts.kind);
         let Some(kind) = kind else {
             return Err(OpenError::UnknownKind(String::from_utf8_lossy(parts.kind).into_owned()));
@@ -302,7 +309,11 @@ impl<'a> Parts<'a> {
 
 /// Cuts at the last separator that has something behind it.
 fn cut<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memchr::memmem::rfind(text, separator)?;
+    // nearly always the last comma is that of the separator
+    let at = match memchr::memrchr(b',', text)? {
+        comma if text[comma..].starts_with(separator) => comma,
+        _ => memchr::memmem::rfind(text, separator)?,
+    };
     let behind = &text[at + separator.len()..];
     if behind.is_empty() { None } else { Some((&text[..at], behind)) }
 }

@@ -1,6 +1,7 @@
 //! Leaves in clear → sealed leaves.
 
 use std::fmt;
+use std::thread;
 
 use super::SealedComments;
 use crate::cipher::{Cipher, Kind, NoRandomness};
@@ -82,14 +83,18 @@ impl Visit for Sealer<'_> {
 
     fn leaf(&mut self, place: &Place<'_>, leaf: Scalar) -> Result<Visited, SealError> {
         let data = place.additional_data();
+        let Self { cipher, mac, nonces, .. } = self;
         let sealed = with_plaintext(&leaf, |plaintext| {
-            self.mac.absorb(plaintext, place.selected);
+            let mut absorb = || mac.absorb(plaintext, place.selected);
             match Kind::of(&leaf) {
-                Some(kind) if place.selected => {
-                    let nonce = self.nonces.recall(kind, plaintext, data);
-                    self.cipher.seal(kind, plaintext, data, nonce).map(Some)
+                Some(kind) if place.selected => beside(plaintext.len(), absorb, || {
+                    let nonce = nonces.recall(kind, plaintext, data);
+                    cipher.seal(kind, plaintext, data, nonce).map(Some)
+                }),
+                _ => {
+                    absorb();
+                    Ok(None)
                 }
-                _ => Ok(None),
             }
         });
         let sealed = sealed.transpose()?.flatten();
@@ -111,6 +116,27 @@ impl Visit for Sealer<'_> {
         self.comments.insert(sealed.as_bytes().to_vec(), place.additional_data().to_vec());
         Ok(Visited::Leaf(Scalar::Text(sealed)))
     }
+}
+
+/// From this many bytes on, a thread costs less than what it saves.
+const LARGE: usize = 1 << 20;
+
+/// Does two things, at the same time if there is much to do: hashing a large value takes longer than sealing it.
+fn beside<T>(bytes: usize, first: impl FnOnce() + Send, second: impl FnOnce() -> T) -> T {
+    if bytes < LARGE {
+        first();
+        return second();
+    }
+    let mut waiting = Some(first);
+    let result = thread::scope(|scope| {
+        // if there is no thread to be had, it is done afterwards
+        let _ = thread::Builder::new().spawn_scoped(scope, || waiting.take().map(|first| first()));
+        second()
+    });
+    if let Some(first) = waiting {
+        first();
+    }
+    result
 }
 
 fn seal_comment(

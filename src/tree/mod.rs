@@ -172,6 +172,22 @@ impl Value {
     }
 }
 
+impl Value {
+    fn text_size(&self, frame: usize) -> usize {
+        match self {
+            Self::Scalar(scalar) => scalar.as_text().map_or(8, Text::len),
+            Self::Map(branch) => branch.text_size(frame),
+            Self::List(elements) => elements
+                .iter()
+                .map(|element| match element {
+                    Element::Comment(comment) => frame + comment.text.len(),
+                    Element::Value(value) => frame + value.text_size(frame),
+                })
+                .sum(),
+        }
+    }
+}
+
 impl Item {
     /// An entry with a text key.
     pub fn entry(key: impl Into<Text>, value: Value) -> Self {
@@ -187,7 +203,24 @@ impl Item {
     }
 }
 
+impl Tree {
+    /// About how many bytes its text takes, for writers that want room enough at once. `frame`: bytes beside key and
+    /// value of an entry.
+    pub(crate) fn text_size(&self, frame: usize) -> usize {
+        self.branches.iter().map(|branch| branch.text_size(frame)).sum()
+    }
+}
+
 impl Branch {
+    fn text_size(&self, frame: usize) -> usize {
+        let size = |scalar: &Scalar| scalar.as_text().map_or(8, Text::len);
+        let items = self.items.iter().map(|item| match item {
+            Item::Comment(comment) => frame + comment.text.len(),
+            Item::Entry { key, value } => frame + size(key) + value.text_size(frame),
+        });
+        items.sum()
+    }
+
     /// The value of the first entry with this key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&Value> {
         let key = key.as_ref();

@@ -9,6 +9,9 @@ use self::write::{Purpose, Writer};
 use super::{Layout, Store, StoreError, complex_example};
 use crate::tree::{Branch, Comment, Element, Found, Item, Scalar, Tree, Value};
 
+/// Indentation, quotes, colon, comma and line end of an entry that is not nested very deep.
+const ENTRY_FRAME: usize = 16;
+
 /// The JSON store.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonStore {
@@ -33,7 +36,7 @@ impl Store for JsonStore {
     }
 
     fn emit_value(&self, found: Found<'_>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let mut writer = Writer::indented(self.indent, Purpose::Plain)?;
+        let mut writer = Writer::indented(self.indent, Purpose::Plain, 0)?;
         match found {
             Found::Value(value) => writer.value(value)?,
             found => writer.value(&structure(found))?,
@@ -53,7 +56,7 @@ impl Store for JsonStore {
 impl JsonStore {
     /// The first document; the format has no place for others.
     fn document(&self, tree: &Tree, purpose: Purpose) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let mut writer = Writer::indented(self.indent, purpose)?;
+        let mut writer = Writer::indented(self.indent, purpose, tree.text_size(ENTRY_FRAME))?;
         let branch = tree.branches.first().ok_or_else(|| StoreError::new("there is no document to write"))?;
         writer.branch(branch)?;
         writer.end_line();

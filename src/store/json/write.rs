@@ -35,14 +35,15 @@ pub(super) struct Writer {
 const MAX_INDENT: i64 = 1000;
 
 impl Writer {
-    pub(super) fn indented(indent: i64, purpose: Purpose) -> Result<Self, StoreError> {
+    /// `capacity`: bytes that the text will have, roughly.
+    pub(super) fn indented(indent: i64, purpose: Purpose, capacity: usize) -> Result<Self, StoreError> {
         let lines = match indent {
             -1 => Lines::Indented { with: b'\t', per_level: 1 },
             0..=MAX_INDENT => Lines::Indented { with: b' ', per_level: indent.unsigned_abs() as usize },
             ..-1 => return Err(refusal("JSON Indentation parameter smaller than -1 is not accepted")),
             _ => return Err(refusal("JSON Indentation parameter larger than 1000 is not accepted")),
         };
-        Ok(Self { out: TextBuffer::with_capacity(0), lines, purpose, level: 0 })
+        Ok(Self { out: TextBuffer::with_capacity(capacity), lines, purpose, level: 0 })
     }
 
     pub(super) fn compact() -> Self {
@@ -291,7 +292,7 @@ mod tests {
     #[test]
     fn bytes_that_would_be_replaced_are_never_written_encrypted() {
         let write = |item: Item| {
-            let mut writer = Writer::indented(-1, Purpose::Encrypted)?;
+            let mut writer = Writer::indented(-1, Purpose::Encrypted, 0)?;
             writer.branch(&Branch { items: vec![item] })
         };
         assert!(write(Item::entry("k", Value::text("\u{fffd}"))).is_ok());

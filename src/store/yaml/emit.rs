@@ -35,7 +35,7 @@ impl TryFrom<i64> for BlanksPerLevel {
 
 /// All documents.
 pub(super) fn documents(tree: &Tree, blanks: BlanksPerLevel) -> Zeroizing<Vec<u8>> {
-    let mut emitter = Emitter::new(blanks);
+    let mut emitter = Emitter::new(blanks, tree.text_size(ENTRY_FRAME));
     for (number, branch) in tree.branches.iter().enumerate() {
         emitter.document(number, |e| e.root_mapping(branch));
     }
@@ -44,7 +44,7 @@ pub(super) fn documents(tree: &Tree, blanks: BlanksPerLevel) -> Zeroizing<Vec<u8
 
 /// One value as a document of its own.
 pub(super) fn value(value: &Value, blanks: BlanksPerLevel) -> Zeroizing<Vec<u8>> {
-    let mut emitter = Emitter::new(blanks);
+    let mut emitter = Emitter::new(blanks, 0);
     emitter.document(0, |e| {
         let mut around = Around::default();
         e.announce(value, &mut around);
@@ -104,6 +104,9 @@ enum Role {
     Other,
 }
 
+/// Indentation, colon, blank and line end of an entry that is not nested very deep.
+const ENTRY_FRAME: usize = 16;
+
 /// A simple key has at most this many bytes, tag included.
 const SIMPLE_KEY_LIMIT: usize = 128;
 
@@ -123,9 +126,9 @@ fn add_comment(lines: &mut Vec<u8>, text: &[u8]) {
 }
 
 impl Emitter {
-    fn new(blanks: BlanksPerLevel) -> Self {
+    fn new(blanks: BlanksPerLevel, capacity: usize) -> Self {
         Self {
-            out: TextBuffer::default(),
+            out: TextBuffer::with_capacity(capacity),
             blanks,
             column: 0,
             indent: -1,

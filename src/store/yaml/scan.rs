@@ -107,6 +107,8 @@ pub(super) struct Scanner<'s> {
     taken: usize,
     /// The newest token and the one before it.
     pub(super) newest: [Option<Passed>; 2],
+    /// The front token was looked at; until it is taken, nothing changes.
+    peeked: bool,
     ended: bool,
     /// Columns of the open block collections but the innermost.
     indents: Vec<i32>,
@@ -137,6 +139,7 @@ impl<'s> Scanner<'s> {
             tokens: VecDeque::new(),
             taken: 0,
             newest: [None, None],
+            peeked: false,
             ended: false,
             indents: Vec::new(),
             indent: -1,
@@ -148,17 +151,23 @@ impl<'s> Scanner<'s> {
 
     /// The next token, left in place; comments that belong to it become pending.
     pub(super) fn peek(&mut self) -> Scan<&Token<'s>> {
-        self.fill()?;
+        if !self.peeked {
+            self.fill()?;
+        }
         let front =
             self.tokens.front().ok_or_else(|| YamlError::new("did not find expected <stream-end>"))?;
-        let is_block_end = front.kind == TokenKind::BlockEnd;
-        self.comments.merge_up_to(front.start.index, is_block_end);
+        if !self.peeked {
+            self.peeked = true;
+            let is_block_end = matches!(front.kind, TokenKind::BlockEnd);
+            self.comments.merge_up_to(front.start.index, is_block_end);
+        }
         Ok(front)
     }
 
     /// Takes the token that was peeked at.
     pub(super) fn take(&mut self) -> Option<Token<'s>> {
         self.taken += 1;
+        self.peeked = false;
         self.tokens.pop_front()
     }
 
