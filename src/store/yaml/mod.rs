@@ -1,12 +1,13 @@
 //! YAML, exactly as the reference reads and writes it (yaml.md).
 //!
-//! `reader` checks the characters, `scan` and `scalar` make tokens, `comment` decides what comments belong to,
+//! `reader` checks the characters, `scan`, `scalar` and `line` make tokens, `comment` decides what comments belong to,
 //! `parse` makes nodes, `compose` with `resolve` turns nodes into the tree, `emit` writes the tree. No library
 //! reproduces these bytes: where comments go and how block scalars end is part of the format's history.
 
 mod comment;
 mod compose;
 mod emit;
+mod line;
 mod parse;
 mod piece;
 mod reader;

@@ -247,6 +247,9 @@ impl<'s> Scanner<'s> {
         let skipped_from = self.mark;
         self.skip_to_token(skipped_from)?;
         self.close_blocks(self.mark.column as i32, skipped_from);
+        if self.fetch_usual_line()? {
+            return Ok(());
+        }
         let start = self.mark;
         match (self.byte(0), start.column) {
             (0, _) => return self.fetch_stream_end(),
@@ -646,7 +649,23 @@ impl<'s> Scanner<'s> {
         String::from_utf8(bytes).or_else(|_| self.error("found an incorrect UTF-8 octet in a tag"))
     }
 
-    // For the scalars, in their own file
+    // For the scalars and the usual line, in their own files
+
+    /// A key with a plain value, on a line of its own in a block mapping that is open already.
+    pub(super) fn push_pair(
+        &mut self,
+        key: (Mark, &'s str),
+        colon: Mark,
+        value: (Mark, &'s str),
+    ) -> Scan<()> {
+        self.remove_simple_key()?;
+        self.simple_key_allowed = true;
+        self.tokens.push_back(Token { kind: TokenKind::Key, start: key.0 });
+        self.push_scalar(Piece::Borrowed(key.1), ScalarStyle::Plain, key.0);
+        self.push(TokenKind::Value, colon);
+        self.push_scalar(Piece::Borrowed(value.1), ScalarStyle::Plain, value.0);
+        Ok(())
+    }
 
     pub(super) fn begin_scalar(&mut self, may_be_key: bool) -> Scan<()> {
         if may_be_key {

@@ -1,0 +1,136 @@
+//! The usual line, `key: value`, read at one go.
+//!
+//! Most lines of most files are like that, and nearly all lines of encrypted ones. Nothing is decided here: a line that
+//! is not as plain as can be, or that is followed by anything but another entry, is left to `scan` and `scalar`, which
+//! would make the same tokens of this one.
+
+use super::YamlError;
+use super::scan::{Mark, Scanner};
+
+impl Scanner<'_> {
+    /// Reads such a line if one begins here. Whether it did.
+    pub(super) fn fetch_usual_line(&mut self) -> Result<bool, YamlError> {
+        let begins =
+            self.indent == self.mark.column as i32 && !self.in_flow() && self.simple_key_is_allowed();
+        if !begins {
+            return Ok(false);
+        }
+        let from = self.mark.index as usize;
+        let Some(line) = UsualLine::at(&self.bytes[from..], self.mark.column as usize) else {
+            return Ok(false);
+        };
+        let text = &self.text[from..];
+        let mark = |ahead: usize| Mark {
+            index: self.mark.index + ahead as u32,
+            line: self.mark.line,
+            column: self.mark.column + ahead as u32,
+        };
+        let key = (self.mark, &text[..line.key_end]);
+        let value = (mark(line.value_start), &text[line.value_start..line.value_end]);
+        let colon = mark(line.key_end);
+        let next = Mark {
+            index: self.mark.index + (line.value_end + 1 + line.next_column) as u32,
+            line: self.mark.line + 1,
+            column: line.next_column as u32,
+        };
+        self.push_pair(key, colon, value)?;
+        self.mark = next;
+        Ok(true)
+    }
+}
+
+/// Offsets into the text from the beginning of the key.
+struct UsualLine {
+    key_end: usize,
+    value_start: usize,
+    value_end: usize,
+    /// Column of the entry on the next line.
+    next_column: usize,
+}
+
+impl UsualLine {
+    /// `column`: where the key stands.
+    fn at(bytes: &[u8], column: usize) -> Option<Self> {
+        let is_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');
+        let key_end = bytes.iter().take(LONGEST_KEY).take_while(|b| is_key(b)).count();
+        if !bytes.first()?.is_ascii_alphanumeric() || !bytes[key_end..].starts_with(b": ") {
+            return None;
+        }
+        let value_start = key_end + 2;
+        if !bytes.get(value_start)?.is_ascii_alphanumeric() {
+            return None;
+        }
+        let value_end = value_start + value_length(&bytes[value_start..])?;
+        let next = &bytes[value_end + 1..];
+        let next_column = next.iter().take(column + 1).take_while(|b| **b == b' ').count();
+        // deeper, it would belong to the value; and comments and empty lines are not for here
+        let is_entry = next_column <= column && next.get(next_column)?.is_ascii_alphanumeric();
+        is_entry.then_some(Self { key_end, value_start, value_end, next_column })
+    }
+}
+
+/// Well below the limit for simple keys, which is in characters.
+const LONGEST_KEY: usize = 256;
+
+/// Length of a plain value that goes to the end of the line; `None` if anything in it could end it before.
+fn value_length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += bytes[at..].iter().take_while(|b| !NEEDS_A_LOOK[**b as usize]).count();
+        let next = bytes.get(at + 1)?;
+        match bytes[at] {
+            b'\n' => return Some(at),
+            // a blank that is followed by more of the value, a colon that separates nothing
+            b' ' if next.is_ascii_alphanumeric() => {}
+            b':' if next.is_ascii_graphic() => {}
+            _ => return None,
+        }
+        at += 1;
+    }
+}
+
+/// Bytes at which a plain value may end, or that are not ASCII.
+const NEEDS_A_LOOK: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte <= 0x20 || byte >= 0x7F || byte == b':' as usize;
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_plainest_lines_are_usual() {
+        for text in ["a: b\nc: d", "  a: b c:d#e\n  c", "a-b.c/d: ENC[AES256_GCM,data:x=,type:str]\nx: y"] {
+            let column = text.len() - text.trim_start().len();
+            assert!(UsualLine::at(text.trim_start().as_bytes(), column).is_some(), "{text:?}");
+        }
+        for text in [
+            "a: b",
+            "a: b\n",
+            "a: b\n  c: d",
+            "a: b\n# c",
+            "a: b\n\nc: d",
+            "a: b # c\nd: e",
+            "a: b \nc: d",
+            "a:\nb: c",
+            "a: 'b'\nc: d",
+            "a: b: c\nd: e",
+            "a: b:\nc: d",
+            "a: -b\nc: d",
+            "\"a\": b\nc: d",
+            "a: é\nc: d",
+            "a: b\r\nc: d",
+            "a: b\tc\nd: e",
+            "a : b\nc: d",
+            "a: b\n- c",
+        ] {
+            assert!(UsualLine::at(text.as_bytes(), 0).is_none(), "{text:?}");
+        }
+    }
+}
