@@ -190,6 +190,8 @@ impl Visit for Mover<'_> {
         }
         let sealed = seal_comment(self.cipher, &Nonces::default(), place, &clear)?;
         self.comments.insert(sealed.as_bytes().to_vec(), place.additional_data().to_vec());
-        Ok(Visited::Leaf(Scalar::Text(sealed)))
+        // It stays a comment in a list too. As an element, which is what comments of lists become, it could not be
+        // read by the one release that hashes such elements (format.md §7.3).
+        Ok(Visited::Comment(Comment { text: sealed, inline: comment.inline }))
     }
 }
