@@ -70,11 +70,14 @@ impl<'s> Stream<'s> {
 
 type Parse<T> = Result<T, YamlError>;
 
+/// Files have fewer nodes than this suggests; memory that is not used is not touched either.
+const BYTES_PER_NODE: usize = 16;
+
 /// Reads all documents.
 pub(super) fn parse(text: &str) -> Parse<Stream<'_>> {
     let mut parser = Parser {
         scanner: Scanner::new(text),
-        nodes: Vec::new(),
+        nodes: Vec::with_capacity(text.len() / BYTES_PER_NODE),
         anchors: HashMap::new(),
         tag_handles: Vec::new(),
         stem: Piece::default(),
