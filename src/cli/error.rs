@@ -1,5 +1,6 @@
 //! Errors: what is said, what to do next, and the exit code (cli.md §4, §6).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -22,6 +23,11 @@ pub(super) enum CommandError {
         value: String,
     },
     NoFile,
+    /// A word that is no command, where `mode` is what sops v1 would have done with it.
+    NoSuchCommand {
+        typed: OsString,
+        mode: &'static str,
+    },
     NoSuchFile(PathBuf),
     OutputAndInPlace,
     StdinInPlace,
@@ -96,6 +102,10 @@ impl fmt::Display for CommandError {
                 write!(f, "could not parse {value} as bool value for flag {flag}: invalid syntax")
             }
             Self::NoFile => f.write_str("Error: no file specified"),
+            Self::NoSuchCommand { typed, mode: "edit" } => {
+                write!(f, "{:?} is no command, and files cannot be edited yet", typed.display())
+            }
+            Self::NoSuchCommand { mode, .. } => write!(f, "there is no {mode} yet"),
             Self::NoSuchFile(path) => {
                 write!(f, "Error: cannot operate on non-existent file \"{}\"", path.display())
             }
@@ -186,7 +196,11 @@ impl CommandError {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) => 1,
-            Self::RemoteKeyService(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
+            Self::NoSuchCommand { .. }
+            | Self::RemoteKeyService(_)
+            | Self::Key(_)
+            | Self::Config(_)
+            | Self::NoKeys => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
             Self::NoRandomness | Self::Wrap(_) | Self::Threshold(_) => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) => 2,
@@ -213,6 +227,7 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
+            Self::NoSuchCommand { .. } => "`rsops --help` shows the commands".to_owned(),
             Self::StdinInPlace => "leave --in-place out, or name the file".to_owned(),
             Self::OutputAndInPlace => "leave one of them out".to_owned(),
             Self::StdinWithoutName => {
@@ -227,6 +242,9 @@ impl CommandError {
             }
             Self::Load { file, error: LoadError::Layout(rsops::metadata::LayoutError::NotFound) } => {
                 format!("{file} is not encrypted; `rsops encrypt` does that")
+            }
+            Self::Load { file, error: LoadError::Store(_) } => {
+                format!("{file} may be no encrypted file, or one of another format, which --input-type names")
             }
             Self::Load { file, .. } => format!("the metadata of {file} are damaged; restore them"),
             Self::Decrypt { file, error: DecryptError::MacMismatch { .. } | DecryptError::MacUnreadable(_) } => {

@@ -87,7 +87,11 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
         }
         Some(_) if root.help => translated.push("--help".into()),
         Some(file) => {
-            translated.push(root.mode().into());
+            let mode = root.mode();
+            if !is_command(mode.as_ref()) {
+                return Err(CommandError::NoSuchCommand { typed: file, mode });
+            }
+            translated.push(mode.into());
             translated.extend(root.flags);
             translated.push(file);
             translated.extend(rest);
@@ -248,8 +252,8 @@ mod tests {
             ("--encrypt --in-place f.yaml", "encrypt --in-place f.yaml"),
             ("-d --extract [\"a\"] f.yaml", "decrypt --extract [\"a\"] f.yaml"),
             ("-d f.yaml --extract X", "decrypt f.yaml --extract X"),
-            ("--d=false f.yaml", "edit f.yaml"),
-            ("f.yaml", "edit f.yaml"),
+            ("--d=false f.yaml", "error"),
+            ("encript f.yaml", "error"),
             ("--version decrypt f", "version"),
             ("", "error"),
         ] {
