@@ -9,8 +9,12 @@ mod commands;
 mod environment;
 mod error;
 mod legacy;
+mod open;
 mod options;
 mod place;
+mod plan;
+mod private_dir;
+mod signals;
 #[cfg(feature = "age")]
 mod terminal;
 mod ui;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rsops::keys::{Common, Key, Kind, ParseKeyError};
+use rsops::document::MacCheck;
+use rsops::keys::{Common, DecryptionOrder, Key, Kind, ParseKeyError};
 use rsops::selection::Selectors;
 use rsops::tree::parse_prefixed_int;
 
@@ -28,13 +29,21 @@ pub(super) struct GlobalOptions {
     pub(super) verbose: bool,
 }
 
-/// Flags of the commands that read and write a document.
-#[derive(Args)]
+/// Flags of the commands that read a document.
+#[derive(Args, Default)]
 #[command(next_help_heading = "Formats")]
-pub(super) struct FormatOptions {
+pub(super) struct InputOptions {
     /// Format of the input: binary, dotenv, ini, json or yaml. By default the file name decides
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
     pub(super) input_type: Option<String>,
+}
+
+/// Flags of the commands that read and write a document.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Formats")]
+pub(super) struct FormatOptions {
+    #[command(flatten)]
+    pub(super) input: InputOptions,
     /// Format of the output. By default the file name decides
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
     pub(super) output_type: Option<String>,
@@ -73,6 +82,22 @@ pub(super) struct KeyServiceOptions {
     pub(super) keyservice: Vec<String>,
 }
 
+/// What is made of a file that was changed without its keys.
+#[derive(Args)]
+#[command(next_help_heading = "General options")]
+pub(super) struct MacOptions {
+    /// Do not check that the file is what was encrypted
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    ignore_mac: bool,
+}
+
+impl MacOptions {
+    pub(super) fn check(&self) -> MacCheck {
+        if self.ignore_mac { MacCheck::Ignored } else { MacCheck::Required }
+    }
+}
+
 /// In which order keys are tried.
 #[derive(Args)]
 #[command(next_help_heading = "Key services")]
@@ -80,7 +105,14 @@ pub(super) struct DecryptionOptions {
     /// Kinds of keys to try first, comma-separated: age, pgp, kms, gcp_kms, azure_kv, hc_vault, hckms
     #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env_values = true)]
     #[arg(allow_hyphen_values = true)]
-    pub(super) decryption_order: Option<String>,
+    decryption_order: Option<String>,
+}
+
+impl DecryptionOptions {
+    pub(super) fn order(&self) -> Result<DecryptionOrder, CommandError> {
+        DecryptionOrder::parse(self.decryption_order.as_deref().unwrap_or_default())
+            .map_err(CommandError::Order)
+    }
 }
 
 /// Whom a new file is encrypted for. Lists are comma-separated.

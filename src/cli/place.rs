@@ -23,6 +23,31 @@ pub(super) enum Input {
     Stdin,
 }
 
+impl Input {
+    /// The first positional argument, which must exist, or else standard input.
+    pub(super) fn existing_or_stdin(ui: &Ui, files: &[PathBuf]) -> Result<Self, CommandError> {
+        warn_of_surplus(ui, files);
+        let Some(file) = files.first() else { return Ok(Self::Stdin) };
+        match Self::file(file)? {
+            Self::File(path) if !exists(&path) => Err(CommandError::NoSuchFile(path)),
+            input => Ok(input),
+        }
+    }
+
+    /// A file that need not be there.
+    pub(super) fn file(path: &Path) -> Result<Self, CommandError> {
+        absolute(path).map(Self::File)
+    }
+}
+
+/// More than one file where one is worked on.
+pub(super) fn warn_of_surplus(ui: &Ui, files: &[PathBuf]) {
+    if files.len() > 1 {
+        let text = "More than one positional argument provided. Only the first one will be used!";
+        ui.warn(Component::Cmd, text, &[]);
+    }
+}
+
 /// A resolved place of work.
 pub(super) struct Place {
     pub(super) ui: Arc<Ui>,
@@ -38,25 +63,8 @@ pub(super) struct Place {
 pub(super) type Configuration = Option<Config>;
 
 impl Place {
-    /// `files`: the positional arguments; only the first counts.
-    pub(super) fn new(ui: Arc<Ui>, files: &[PathBuf], formats: &FormatOptions) -> Result<Self, CommandError> {
-        if files.len() > 1 {
-            ui.warn(
-                Component::Cmd,
-                "More than one positional argument provided. Only the first one will be used!",
-                &[],
-            );
-        }
-        let input = match files.first() {
-            None => Input::Stdin,
-            Some(file) => {
-                let path = absolute(file)?;
-                if !exists(&path) {
-                    return Err(CommandError::NoSuchFile(path));
-                }
-                Input::File(path)
-            }
-        };
+    /// The formats and the name that the options give this input.
+    pub(super) fn new(ui: Arc<Ui>, input: Input, formats: &FormatOptions) -> Result<Self, CommandError> {
         let name = match (&formats.filename_override, &input) {
             (Some(name), _) if !name.as_os_str().is_empty() => absolute(name)?,
             (_, Input::File(path)) => path.clone(),
@@ -66,7 +74,7 @@ impl Place {
         let format = |word: &Option<String>| {
             word.as_deref().and_then(Format::from_name).unwrap_or_else(|| Format::from_path(&name))
         };
-        let (input_format, output_format) = (format(&formats.input_type), format(&formats.output_type));
+        let (input_format, output_format) = (format(&formats.input.input_type), format(&formats.output_type));
         Ok(Self { ui, input, name, input_format, output_format, indent: formats.indent })
     }
 
@@ -162,11 +170,17 @@ fn is_missing(error: &ConfigError, options: &GlobalOptions) -> bool {
     options.config.is_some() && matches!(error, ConfigError::Unreadable { .. })
 }
 
+/// Who wraps and unwraps data keys, in the order in which they are asked.
+pub(super) struct KeyServices(Vec<Box<dyn KeyService>>);
+
+impl KeyServices {
+    pub(super) fn list(&self) -> Vec<&dyn KeyService> {
+        self.0.iter().map(AsRef::as_ref).collect()
+    }
+}
+
 /// The key services that the options allow.
-pub(super) fn key_services(
-    ui: &Arc<Ui>,
-    options: &KeyServiceOptions,
-) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+pub(super) fn key_services(ui: &Arc<Ui>, options: &KeyServiceOptions) -> Result<KeyServices, CommandError> {
     if let Some(url) = options.keyservice.iter().find(|url| !url.is_empty()) {
         return Err(CommandError::RemoteKeyService(url.clone()));
     }
@@ -174,7 +188,7 @@ pub(super) fn key_services(
     if options.enable_local_keyservice {
         services.push(Box::new(local_keys(ui)));
     }
-    Ok(services)
+    Ok(KeyServices(services))
 }
 
 #[cfg(feature = "age")]
@@ -189,7 +203,7 @@ fn local_keys(_: &Arc<Ui>) -> LocalKeys {
 }
 
 /// Whether something stands there, be it a dangling link.
-fn exists(path: &Path) -> bool {
+pub(super) fn exists(path: &Path) -> bool {
     !matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 

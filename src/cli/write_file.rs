@@ -4,9 +4,10 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
 
 use tempfile::Builder;
+
+use super::signals::remove_on_signal;
 
 /// Replaces a file as a whole: an interruption at any moment leaves the old one or the new one.
 ///
@@ -29,11 +30,12 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // nobody else may read the file before it has its mode; a new one gets what the umask leaves
     let mode = if old.is_some() { 0o600 } else { 0o666 };
-    clean_up_on_signals();
+    // it may hold plaintext: an interruption removes it
+    let mut doomed = None;
     let mut temporary = Builder::new().prefix(".rsops-").permissions(Permissions::from_mode(mode)).make_in(
         directory,
         |path| {
-            set_pending(Some(path.to_owned()));
+            doomed = Some(remove_on_signal(path.to_owned()));
             create_new(path, mode)
         },
     )?;
@@ -48,9 +50,8 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         }
         file.sync_all()
     })();
-    let result = result.and_then(|()| temporary.persist(&target).map(drop).map_err(|error| error.error));
-    set_pending(None);
-    result?;
+    result.and_then(|()| temporary.persist(&target).map(drop).map_err(|error| error.error))?;
+    drop(doomed);
     // the rename too must survive a power cut; some file systems cannot be asked for that
     let _ = File::open(directory).and_then(|directory| directory.sync_all());
     Ok(())
@@ -80,25 +81,4 @@ fn resolve_dangling(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many levels of symbolic links"))
-}
-
-/// The temporary file that is being written.
-static PENDING: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-fn set_pending(path: Option<PathBuf>) {
-    *PENDING.lock().unwrap_or_else(PoisonError::into_inner) = path;
-}
-
-/// An interruption removes the temporary file, which may hold plaintext.
-fn clean_up_on_signals() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // without the handler, an interruption leaves the temporary file behind; that is no reason not to write
-        let _ = ctrlc::set_handler(|| {
-            if let Some(path) = PENDING.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                let _ = fs::remove_file(path);
-            }
-            std::process::exit(130);
-        });
-    });
 }

@@ -1,0 +1,63 @@
+//! Opening an encrypted file: load it, recover the data key, decrypt, say what is odd about it.
+
+use rsops::data_key::DataKey;
+use rsops::document::{EncryptedDocument, MacCheck, PlainDocument};
+use rsops::keys::{DecryptionOrder, recover};
+use rsops::metadata::Metadata;
+use rsops::nonces::Nonces;
+
+use super::error::CommandError;
+use super::place::{KeyServices, Place};
+use super::ui::Component;
+
+/// A file that was decrypted, with all that is needed to write it again.
+pub(super) struct Opened {
+    pub(super) document: PlainDocument,
+    pub(super) metadata: Metadata,
+    pub(super) data_key: DataKey,
+}
+
+/// Reads an encrypted file.
+pub(super) fn load(place: &Place) -> Result<EncryptedDocument, CommandError> {
+    let bytes = place.read()?;
+    EncryptedDocument::load(&*place.input_store(), &bytes)
+        .map_err(|error| CommandError::Load { file: place.shown(), error })
+}
+
+/// Recovers the data key of a file from whichever of its keys can be used.
+pub(super) fn recover_data_key(
+    place: &Place,
+    metadata: &Metadata,
+    services: &KeyServices,
+    order: &DecryptionOrder,
+) -> Result<DataKey, CommandError> {
+    let data_key = recover(&metadata.key_groups, metadata.shamir_threshold, order, &services.list())
+        .map_err(CommandError::Recover)?;
+    place.ui.info(Component::Sops, "Data key recovered successfully", &[]);
+    Ok(data_key)
+}
+
+/// Reads and decrypts a file. `nonces` learns which IV each value had, for commands that write the file again.
+pub(super) fn open(
+    place: &Place,
+    services: &KeyServices,
+    order: &DecryptionOrder,
+    check: MacCheck,
+    nonces: Option<&mut Nonces>,
+) -> Result<Opened, CommandError> {
+    let encrypted = load(place)?;
+    let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
+    let (decrypted, metadata) = encrypted
+        .decrypt(&data_key, check, nonces)
+        .map_err(|error| CommandError::Decrypt { file: place.shown(), error })?;
+    place.warn_of_duplicates(&decrypted.document.tree);
+    for comment in &decrypted.loose_comments {
+        place.ui.warn(
+            Component::Sops,
+            "Found possibly unencrypted comment in file. This is to be expected if the file being decrypted was created \
+             with an older version of SOPS.",
+            &[("comment", &comment.text)],
+        );
+    }
+    Ok(Opened { document: decrypted.document, metadata, data_key })
+}

@@ -1,0 +1,125 @@
+//! Signals: what may hold plaintext is removed before the program dies of one, and a child gets those meant for it.
+//!
+//! One thread waits for all of them. It is only started by the first command that needs it.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::exit;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+/// What is to be done when a signal comes.
+struct Arrangements {
+    /// Files and directories that must not outlive the program.
+    doomed: Vec<PathBuf>,
+    /// Who the signals are for, while it runs.
+    child: Option<Pid>,
+    /// What is said instead of dying of the signal, with exit code 1.
+    farewell: Option<&'static str>,
+}
+
+static ARRANGEMENTS: Mutex<Arrangements> =
+    Mutex::new(Arrangements { doomed: Vec::new(), child: None, farewell: None });
+
+/// A file or directory that is removed if a signal ends the program; no longer when this is dropped.
+pub(super) struct Doomed(PathBuf);
+
+/// Announces a file or directory before it is made.
+pub(super) fn remove_on_signal(path: PathBuf) -> Doomed {
+    listen();
+    arrangements().doomed.push(path.clone());
+    Doomed(path)
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        let mut arrangements = arrangements();
+        if let Some(at) = arrangements.doomed.iter().position(|path| *path == self.0) {
+            arrangements.doomed.swap_remove(at);
+        }
+    }
+}
+
+/// While it lives, signals go to a child and do not end this program.
+pub(super) struct Forwarding(());
+
+/// Hands signals on to this child.
+pub(super) fn forward_to(child: Pid) -> Forwarding {
+    listen();
+    arrangements().child = Some(child);
+    Forwarding(())
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        arrangements().child = None;
+    }
+}
+
+/// While it lives, a signal ends the program with this line and exit code 1 (cli.md §10.1).
+pub(super) struct Farewell(());
+
+/// What a person who interrupts is told.
+pub(super) fn say_on_signal(line: &'static str) -> Farewell {
+    listen();
+    arrangements().farewell = Some(line);
+    Farewell(())
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        arrangements().farewell = None;
+    }
+}
+
+fn arrangements() -> MutexGuard<'static, Arrangements> {
+    ARRANGEMENTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // where signals cannot be caught they end the program at once; that is no reason not to work
+        let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]) else {
+            return;
+        };
+        let _ =
+            thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(obey));
+    });
+}
+
+fn obey(signal: i32) {
+    let arrangements = arrangements();
+    if let Some(child) = arrangements.child {
+        // the terminal has told the child itself
+        let from_terminal = matches!(signal, SIGINT | SIGQUIT) && in_foreground();
+        if let (false, Some(signal)) = (from_terminal, Signal::from_named_raw(signal)) {
+            let _ = kill_process(child, signal);
+        }
+        return;
+    }
+    // the lock is kept: nothing new can be announced, hence made, any more
+    for path in &arrangements.doomed {
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+    if let Some(line) = arrangements.farewell {
+        let _ = writeln!(io::stderr(), "{line}");
+        exit(1);
+    }
+    // whoever waits sees what it died of
+    let _ = emulate_default_handler(signal);
+    exit(128 + signal);
+}
+
+/// Whether keys typed at the terminal signal this process too.
+fn in_foreground() -> bool {
+    let terminal = fs::File::open("/dev/tty");
+    let foreground = terminal.ok().and_then(|terminal| rustix::termios::tcgetpgrp(terminal).ok());
+    foreground == Some(rustix::process::getpgrp())
+}
