@@ -9,6 +9,7 @@ mod commands;
 mod environment;
 mod error;
 mod legacy;
+mod logged;
 mod open;
 mod options;
 mod place;

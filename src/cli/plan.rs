@@ -2,7 +2,7 @@
 
 use rsops::config::{ConfigError, ResolvedRule};
 use rsops::data_key::DataKey;
-use rsops::keys::{KeyGroup, wrap};
+use rsops::keys::KeyGroup;
 use rsops::mac::Coverage;
 use rsops::metadata::Metadata;
 use rsops::selection::{Selection, SelectionError, Selectors};
@@ -73,8 +73,7 @@ impl Plan {
         let mut metadata = Metadata::new(self.groups, self.selection, self.coverage);
         let data_key = DataKey::generate().map_err(|_| CommandError::NoRandomness)?;
         metadata.shamir_threshold =
-            wrap(&data_key, &mut metadata.key_groups, self.threshold, &services.list())
-                .map_err(CommandError::Wrap)?;
+            services.wrap(&data_key, &mut metadata.key_groups, self.threshold).map_err(CommandError::Wrap)?;
         Ok((data_key, metadata))
     }
 }
