@@ -13,15 +13,25 @@ use rsops::selection::SelectionError;
 use rsops::store::StoreError;
 use rsops::tree::PathError;
 
+use super::environment::as_called;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(super) enum CommandError {
     /// The arguments.
     Usage(clap::Error),
     BadBoolean {
-        flag: &'static str,
+        flag: String,
         value: String,
     },
+    /// A flag before the command that needs a value.
+    NoValue(String),
+    /// A flag before the command that only others can use.
+    UselessFlag {
+        flag: String,
+        command: String,
+    },
+    NoHelpTopic(OsString),
     NoFile,
     /// A word that is no command, where `mode` is what sops v1 would have done with it.
     NoSuchCommand {
@@ -101,6 +111,9 @@ impl fmt::Display for CommandError {
             Self::BadBoolean { flag, value } => {
                 write!(f, "could not parse {value} as bool value for flag {flag}: invalid syntax")
             }
+            Self::NoValue(flag) => write!(f, "flag needs an argument: --{flag}"),
+            Self::UselessFlag { flag, command } => write!(f, "{command} cannot use --{flag}"),
+            Self::NoHelpTopic(topic) => write!(f, "No help topic for '{}'", topic.display()),
             Self::NoFile => f.write_str("Error: no file specified"),
             Self::NoSuchCommand { typed, mode: "edit" } => {
                 write!(f, "{:?} is no command, and files cannot be edited yet", typed.display())
@@ -196,6 +209,7 @@ impl CommandError {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) => 1,
+            Self::NoValue(_) | Self::UselessFlag { .. } => 1,
             Self::NoSuchCommand { .. }
             | Self::RemoteKeyService(_)
             | Self::Key(_)
@@ -204,7 +218,7 @@ impl CommandError {
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
             Self::NoRandomness | Self::Wrap(_) | Self::Threshold(_) => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) => 2,
-            Self::Write { .. } | Self::Stdout(_) => 3,
+            Self::Write { .. } | Self::Stdout(_) | Self::NoHelpTopic(_) => 3,
             Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) => 4,
             Self::RuleSelection(SelectionError::BadPattern { .. }) => 5,
             Self::EncryptionContext => 6,
@@ -227,7 +241,10 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
-            Self::NoSuchCommand { .. } => "`rsops --help` shows the commands".to_owned(),
+            Self::UselessFlag { command, .. } => {
+                format!("leave it out; `rsops help {command}` shows the options of {command}")
+            }
+            Self::NoSuchCommand { .. } | Self::NoHelpTopic(_) => "`rsops --help` shows the commands".to_owned(),
             Self::StdinInPlace => "leave --in-place out, or name the file".to_owned(),
             Self::OutputAndInPlace => "leave one of them out".to_owned(),
             Self::StdinWithoutName => {
@@ -277,7 +294,7 @@ impl CommandError {
             // whoever read has seen enough
             return ExitCode::from(code);
         }
-        let hint = self.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+        let hint = self.hint().map(|hint| format!("hint: {}\n", as_called(&hint))).unwrap_or_default();
         let _ = write!(io::stderr(), "{self}\n{hint}");
         ExitCode::from(code)
     }

@@ -8,8 +8,10 @@
 mod commands;
 mod environment;
 mod error;
+mod help;
 mod legacy;
 mod logged;
+mod markdown;
 mod open;
 mod options;
 mod place;
@@ -24,17 +26,18 @@ mod write_file;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::commands::completion;
+use self::environment::program;
 use self::error::CommandError;
 use self::legacy::Invocation;
 use self::ui::Ui;
 
-/// Secrets in files, encrypted leaf by leaf.
+/// Secrets in files, encrypted leaf by leaf: a drop-in for sops
 #[derive(Parser)]
-#[command(name = "rsops", disable_version_flag = true, arg_required_else_help = false)]
-#[command(after_help = "Without a command, `rsops [-d|-e] FILE` works as in sops.\n\
-                        `rsops COMMAND --help` shows the options of a command.")]
+#[command(name = "rsops", disable_version_flag = true, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: CommandLine,
@@ -44,6 +47,9 @@ struct Arguments {
 enum CommandLine {
     Encrypt(Box<commands::encrypt::Encrypt>),
     Decrypt(Box<commands::decrypt::Decrypt>),
+    #[command(subcommand)]
+    Completion(completion::Completion),
+    Man(commands::man::Man),
 }
 
 /// Does what the arguments say.
@@ -68,22 +74,57 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
     let command = command_line();
     let arguments = match legacy::translate(arguments, &command)? {
         Invocation::Command(arguments) => arguments,
+        Invocation::Suggestions(words) => return completion::suggest(&words),
         Invocation::Version(check) => {
             Ui::new(false).print_line(&legacy::version(check))?;
             return Ok(());
         }
     };
-    let matches = command.try_get_matches_from(std::iter::once(OsString::from("rsops")).chain(arguments));
-    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
-    match parsed.map_err(CommandError::Usage)?.command {
+    match parse(command, arguments)?.command {
         CommandLine::Encrypt(encrypt) => encrypt.run(),
         CommandLine::Decrypt(decrypt) => decrypt.run(),
+        CommandLine::Completion(completion) => completion.run(),
+        CommandLine::Man(man) => man.run(),
     }
+}
+
+fn parse(command: Command, arguments: Vec<OsString>) -> Result<Arguments, CommandError> {
+    let matches = command.try_get_matches_from(std::iter::once(program().into()).chain(arguments.clone()));
+    matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| match error.kind() {
+        // where a command has commands of its own, none of them asks for help too (cli.md §1.7)
+        ErrorKind::DisplayHelp
+        | ErrorKind::MissingSubcommand
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => help_page(error, &arguments),
+        ErrorKind::InvalidSubcommand => match error.get(ContextKind::InvalidSubcommand) {
+            Some(ContextValue::String(topic)) => CommandError::NoHelpTopic(topic.into()),
+            _ => CommandError::Usage(error),
+        },
+        _ => CommandError::Usage(error),
+    })
+}
+
+/// The page of the command that the arguments begin with, as people shall see it.
+fn help_page(error: clap::Error, arguments: &[OsString]) -> CommandError {
+    let commands = help::presented();
+    let mut command = &commands;
+    let mut line = vec![program().into()];
+    while let Some(word) = arguments.get(line.len() - 1)
+        && let Some(inner) = command.find_subcommand(word)
+    {
+        command = inner;
+        line.push(word.clone());
+    }
+    let short = arguments.iter().any(|argument| argument == "-h");
+    line.push(if short { "-h".into() } else { "--help".into() });
+    CommandError::Usage(match commands.try_get_matches_from(line) {
+        Err(page) if page.kind() == ErrorKind::DisplayHelp => page,
+        _ => error,
+    })
 }
 
 /// The declaration of all commands; a flag that is given twice counts the second time.
 fn command_line() -> Command {
-    Arguments::command().mut_subcommands(|command| {
+    Arguments::command().name(program()).mut_subcommands(|command| {
         command.mut_args(|argument| match argument.get_action() {
             ArgAction::Set if !argument.is_positional() => {
                 let id = argument.get_id().clone();

@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
+pub(super) mod completion;
 pub(super) mod decrypt;
 pub(super) mod encrypt;
+pub(super) mod man;
 
 use std::path::{Path, PathBuf};
 
