@@ -126,6 +126,7 @@ fn scripts_of_sops_get_answers() {
     assert!(ask(&["nonsense"]).contains("decrypt\n"));
     assert_eq!(ask(&["decrypt"]), "");
     assert_eq!(ask(&["decrypt", "--ext"]), "--extract\n");
+    assert_eq!(ask(&["--config", "x", "decrypt", "--ext"]), "--extract\n");
     assert_eq!(ask(&["decrypt", "-i", "--in"]), "--input-type\n--indent\n");
     assert!(ask(&["-"]).contains("--decrypt\n-d\n"));
     assert!(ask(&["completion"]).contains("zsh\n"));

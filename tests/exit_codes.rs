@@ -224,7 +224,7 @@ fn general() -> Vec<Row> {
         row(1, "config", &["--config"]),
         row(1, "maybe", &["decrypt", "--ignore-mac=maybe", SEALED]),
         row(1, "maybe", &["-d=maybe", SEALED]),
-        row(1, "indent", &["--indent", "x", "-d", SEALED]).policy(),
+        row(1, "indent", &["--indent", "x", "-d", SEALED]),
         row(1, "cannot use --ignore-mac", &["--ignore-mac", "encrypt", "plain.yaml"]).policy(),
         row(1, "sops metadata not found", &["decrypt", "plain.yaml"]),
         row(1, "sops metadata not found", &["set", "plain.yaml", "[\"a\"]", "1"]),

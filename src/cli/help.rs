@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use clap::builder::{OsStr, Resettable, Styles};
+use clap::builder::{OsStr, PossibleValuesParser, Resettable, Styles};
 use clap::{Arg, ArgAction, Command};
 
 use super::command_line;
 use super::environment::{as_called, program};
-use super::legacy::root_flags;
+use super::legacy::{V1_USAGE, root_flags};
 
 /// What belongs together, in the order in which it is learnt. A command that is not built is left out.
 const GROUPS: [(&str, &[&str]); 5] = [
@@ -64,16 +64,21 @@ pub(super) const EXIT_STATUS: [(&str, &str); 20] = [
 
 /// All commands, as they are shown.
 pub(super) fn presented() -> Command {
-    let commands = command_line()
-        .subcommand(
-            Command::new("help")
-                .about("Show the commands, or the options of one")
-                .arg(Arg::new("command").value_name("COMMAND").help("The command")),
-        )
-        .args(root_flags())
-        .mut_subcommands(plainly);
+    let commands = command_line();
+    let help = help(&commands);
+    let commands = commands.subcommand(help).args(root_flags()).mut_subcommands(plainly);
     let page = root_page(&commands);
     commands.override_help(page)
+}
+
+/// `help` is translated before it is parsed; here it is shown as the command that it looks like.
+fn help(commands: &Command) -> Command {
+    let names = GROUPS.iter().flat_map(|(_, names)| *names);
+    let names: Vec<&str> = names.copied().filter(|name| commands.find_subcommand(name).is_some()).collect();
+    let topic = Arg::new("command").value_name("COMMAND").help("The command");
+    Command::new("help")
+        .about("Show the commands, or the options of one")
+        .arg(topic.value_parser(PossibleValuesParser::new(names)).hide_possible_values(true))
 }
 
 /// The groups with those of their commands that there are.
@@ -128,7 +133,7 @@ fn root_page(commands: &Command) -> String {
     let program = program();
     let mut page = format!(
         "{}\n\n{title}Usage:{title:#} {word}{program}{word:#} COMMAND [OPTIONS] [FILE]\n\
-         \x20      {word}{program}{word:#} [-d|-e|-r] [OPTIONS] FILE   as in sops v1: decrypt, encrypt, rotate, else edit\n",
+         \x20      {word}{program}{word:#} {V1_USAGE}\n",
         about(commands)
     );
     // writing to memory does not fail
@@ -149,14 +154,16 @@ fn root_page(commands: &Command) -> String {
     section(
         "Options",
         &owned(&[
-            ("-h, --help", "This page; that of a command, with all its options, behind its name"),
-            ("-v, --version", "The release of sops that this is a drop-in for, and that of rsops"),
-            ("--config FILE, --verbose", "Of most commands; may stand before or behind the command"),
+            ("-h, --help", "This page; behind a command, that of the command"),
+            ("-v, --version", "Which sops this stands for, and which rsops it is"),
+            ("--config FILE, --verbose", "Of most commands; may stand before or behind them"),
         ]),
     );
     section("Environment", &owned(&VARIABLES));
-    let examples = examples(commands).into_iter().map(|(line, meaning)| (line, meaning.to_owned()));
-    section("Examples", &examples.collect::<Vec<_>>());
+    let _ = writeln!(page, "\n{title}Examples:{title:#}");
+    for (line, meaning) in examples(commands) {
+        let _ = writeln!(page, "  {word}{line}{word:#}\n      {meaning}");
+    }
     page
 }
 

@@ -35,6 +35,9 @@ pub(super) enum VersionDetail {
 const MODES: [(&str, &str, &str); 3] =
     [("e", "encrypt", "encrypt"), ("d", "decrypt", "decrypt"), ("r", "rotate", "rotate")];
 
+/// How v1 is used, in the page of the program.
+pub(super) const V1_USAGE: &str = "[-d|-e|-r] [OPTIONS] FILE    as in sops v1; without a flag, edit";
+
 /// The flags of v1 that stand alone, for those who look them up.
 pub(super) fn root_flags() -> Vec<Arg> {
     let flag = |short: &'static str, long: &'static str| {

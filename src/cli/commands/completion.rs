@@ -85,7 +85,7 @@ pub(crate) fn suggest(words: &[OsString]) -> Result<(), CommandError> {
 
 /// The command that the words lead to.
 fn innermost<'a>(commands: &'a Command, words: &[String]) -> &'a Command {
-    let mut words = words.iter().skip_while(|word| word.starts_with('-'));
+    let mut words = words.iter().skip_while(|word| commands.find_subcommand(word).is_none());
     let mut command = commands;
     while let Some(inner) = words.next().and_then(|word| command.find_subcommand(word)) {
         command = inner;
