@@ -101,11 +101,11 @@ impl Ui {
 
     fn log(&self, component: Component, level: Level, message: &str, fields: &[(&str, &str)]) {
         let layout = if io::stderr().is_terminal() {
-            Layout::Terminal { seconds: self.start.elapsed().as_secs(), colours: colours_are_wanted() }
+            Layout::Terminal { seconds: self.start.elapsed().as_secs(), colours: colours_are_allowed() }
         } else {
             Layout::File { time: now() }
         };
-        let name = name(component, io::stdout().is_terminal() && colours_are_wanted());
+        let name = name(component, colours_are_wanted());
         let _ = writeln!(io::stderr(), "{name}\t {}", layout.entry(level, message, fields));
     }
 
@@ -190,12 +190,17 @@ fn quoted(value: &str) -> String {
     text
 }
 
-/// Colours do not disturb (cli.md §5.2, and what other programs go by).
+/// Standard output is a terminal, and colours do not disturb.
 fn colours_are_wanted() -> bool {
-    wants_colours(environment::text)
+    io::stdout().is_terminal() && colours_are_allowed()
 }
 
-fn wants_colours(variable: impl Fn(&str) -> Option<String>) -> bool {
+/// Nothing speaks against colours (cli.md §5.2, and what other programs go by).
+fn colours_are_allowed() -> bool {
+    allows_colours(environment::text)
+}
+
+fn allows_colours(variable: impl Fn(&str) -> Option<String>) -> bool {
     variable("NO_COLOR").unwrap_or_default().is_empty()
         && variable("CLICOLOR").as_deref() != Some("0")
         && variable("TERM").as_deref() != Some("dumb")
@@ -253,7 +258,7 @@ mod tests {
     #[test]
     fn three_variables_switch_colours_off() {
         let with = |name: &'static str, value: &'static str| {
-            wants_colours(|asked| (asked == name).then(|| value.to_owned()))
+            allows_colours(|asked| (asked == name).then(|| value.to_owned()))
         };
         assert!(with("TERM", "xterm") && with("NO_COLOR", "") && with("CLICOLOR", "1"));
         assert!(!with("TERM", "dumb") && !with("NO_COLOR", "1") && !with("CLICOLOR", "0"));
