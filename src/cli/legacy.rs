@@ -5,12 +5,14 @@
 //! for (policy.md §2).
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use rsops::tree::parse_bool;
 
 use super::error::CommandError;
+use super::place::{absolute, exists};
 
 /// What the arguments ask for.
 pub(super) enum Invocation {
@@ -124,6 +126,9 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
             let Some(command) = commands.find_subcommand(mode) else {
                 return Err(CommandError::NoSuchCommand { typed: first, mode });
             };
+            if mode == "rotate" && !root.changes_keys(rest.as_slice()) {
+                must_exist(&first)?;
+            }
             translated.push(mode.into());
             // v1 knows one set of flags, and passes over those that a mode has no use for
             let useful = root.flags.into_iter().filter(|flag| !flag.is_for_others(command, commands));
@@ -134,6 +139,12 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
     translated.extend(rest);
     let takes_value = |name: &str| flag_takes_value(commands, name);
     Ok(Invocation::Command(normalise(translated, takes_value)))
+}
+
+/// `rotate` reads its file as `set` does; v1 looked for it first (cli.md §6.1).
+fn must_exist(file: &OsStr) -> Result<(), CommandError> {
+    let path = absolute(Path::new(file))?;
+    if exists(&path) { Ok(()) } else { Err(CommandError::NoSuchFile(path)) }
 }
 
 /// `help COMMAND` is `COMMAND --help` (cli.md §1.7).
@@ -241,6 +252,13 @@ impl Root {
             }),
             None => Ok(()),
         }
+    }
+
+    /// `rotate` itself refuses to do that to a file that is not there.
+    fn changes_keys(&self, rest: &[OsString]) -> bool {
+        let later = rest.iter().filter_map(|argument| Flag::of(argument)).map(|flag| flag.name);
+        let names = self.flags.iter().map(|flag| flag.name.clone()).chain(later);
+        names.into_iter().any(|name| name.starts_with("add-") || name.starts_with("rm-"))
     }
 
     /// The last of the modes that v1 runs; nothing means editing.
