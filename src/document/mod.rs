@@ -18,7 +18,7 @@ use crate::mac::Mac;
 use crate::metadata::{LayoutError, Metadata, MetadataError, append, lift, remove};
 use crate::nonces::Nonces;
 use crate::store::{Store, StoreError};
-use crate::tree::{Scalar, Timestamp, Tree, walk};
+use crate::tree::{Scalar, Source, Timestamp, Tree, walk};
 
 use self::open::Opener;
 use self::seal::{Mover, Sealer};
@@ -141,8 +141,8 @@ impl std::error::Error for EncryptError {}
 
 impl PlainDocument {
     /// Reads a plain file.
-    pub fn load(store: &dyn Store, bytes: &[u8]) -> Result<Self, StoreError> {
-        Ok(Self { tree: store.load(bytes)? })
+    pub fn load(store: &dyn Store, source: Source) -> Result<Self, StoreError> {
+        Ok(Self { tree: store.load(source)? })
     }
 
     /// Writes a plain file.
@@ -185,8 +185,8 @@ type SealedComments = HashMap<Vec<u8>, Vec<u8>>;
 
 impl EncryptedDocument {
     /// Reads an encrypted file.
-    pub fn load(store: &dyn Store, bytes: &[u8]) -> Result<Self, LoadError> {
-        let mut tree = store.load_encrypted(bytes).map_err(LoadError::Store)?;
+    pub fn load(store: &dyn Store, source: Source) -> Result<Self, LoadError> {
+        let mut tree = store.load_encrypted(source).map_err(LoadError::Store)?;
         let branch = lift(&mut tree, store.layout()).map_err(LoadError::Layout)?;
         let metadata = Metadata::read(&branch).map_err(LoadError::Metadata)?;
         Ok(Self { tree, metadata })
@@ -212,17 +212,16 @@ impl EncryptedDocument {
 
     /// The bytes of the file, read back with the data key.
     pub fn to_bytes(&mut self, data_key: &DataKey, store: &dyn Store) -> Result<Vec<u8>, EncryptError> {
-        let bytes = self.emit(store)?;
-        read_back(&bytes, &Cipher::new(data_key), store)?;
-        Ok(bytes)
+        let source = self.emit(store)?;
+        read_back(source.clone(), &Cipher::new(data_key), store)?;
+        Ok(source.into_bytes())
     }
 
-    fn emit(&mut self, store: &dyn Store) -> Result<Vec<u8>, EncryptError> {
+    fn emit(&mut self, store: &dyn Store) -> Result<Source, EncryptError> {
         append(&mut self.tree, self.metadata.write(), store.layout()).map_err(EncryptError::Layout)?;
         let bytes = store.emit_encrypted(&self.tree);
         remove(&mut self.tree, store.layout());
-        // nothing secret is in an encrypted file
-        Ok(std::mem::take(&mut *bytes.map_err(EncryptError::Store)?))
+        Ok(bytes.map_err(EncryptError::Store)?.into())
     }
 
     /// The bytes of the file, once every comment is sealed with the path under which it will be found.
@@ -236,12 +235,12 @@ impl EncryptedDocument {
         store: &dyn Store,
     ) -> Result<Vec<u8>, EncryptError> {
         for _ in 0..=MOST_MOVES {
-            let bytes = self.emit(store)?;
+            let source = self.emit(store)?;
             self.tree = Tree::default();
-            if read_back(&bytes, &cipher, store)? == Comments::Settled {
-                return Ok(bytes);
+            if read_back(source.clone(), &cipher, store)? == Comments::Settled {
+                return Ok(source.into_bytes());
             }
-            let reread = Self::load(store, &bytes).map_err(|e| EncryptError::ReadBack(e.to_string()))?;
+            let reread = Self::load(store, source).map_err(|e| EncryptError::ReadBack(e.to_string()))?;
             self.tree = reread.tree;
             let mut mover = Mover::new(&mut cipher, comments);
             walk(&mut self.tree, &self.metadata.selection, &mut mover).map_err(EncryptError::Seal)?;
@@ -259,10 +258,10 @@ enum Comments {
 }
 
 /// Reads what is about to be written and verifies its MAC.
-fn read_back(bytes: &[u8], cipher: &Cipher, store: &dyn Store) -> Result<Comments, EncryptError> {
+fn read_back(source: Source, cipher: &Cipher, store: &dyn Store) -> Result<Comments, EncryptError> {
     let failed = |reason: String| EncryptError::ReadBack(reason);
     let EncryptedDocument { mut tree, metadata } =
-        EncryptedDocument::load(store, bytes).map_err(|e| failed(e.to_string()))?;
+        EncryptedDocument::load(store, source).map_err(|e| failed(e.to_string()))?;
     let mut opener = Opener::strict(cipher, metadata.coverage);
     walk(&mut tree, &metadata.selection, &mut opener).map_err(|e| failed(e.to_string()))?;
     let (mac, loose) = opener.finish();

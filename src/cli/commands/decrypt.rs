@@ -74,10 +74,8 @@ fn decrypt(
     order: &DecryptionOrder,
     check: MacCheck,
 ) -> Result<PlainDocument, CommandError> {
-    let bytes = place.read()?;
-    let encrypted = EncryptedDocument::load(&*place.input_store(), &bytes)
+    let encrypted = EncryptedDocument::load(&*place.input_store(), place.read()?.into())
         .map_err(|error| CommandError::Load { file: place.shown(), error })?;
-    drop(bytes);
     let services: Vec<&dyn KeyService> = services.iter().map(AsRef::as_ref).collect();
     let metadata = &encrypted.metadata;
     let data_key = recover(&metadata.key_groups, metadata.shamir_threshold, order, &services)

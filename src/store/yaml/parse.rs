@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use super::comment::Notes;
 use super::scan::{Mark, ScalarStyle, Scanner, Token, TokenKind};
 use super::{Piece, YamlError};
+use crate::tree::Source;
 
 /// Index of a node in its [`Stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +57,8 @@ pub struct Document<'s> {
 
 /// All documents of a file; their nodes lie side by side, since aliases reach over documents (yaml.md §6.10).
 pub struct Stream<'s> {
+    /// What typed texts are pieces of.
+    pub(super) source: &'s Source,
     nodes: Vec<Node<'s>>,
     /// In file order.
     pub documents: Vec<Document<'s>>,
@@ -73,8 +76,8 @@ type Parse<T> = Result<T, YamlError>;
 /// Files have fewer nodes than this suggests; memory that is not used is not touched either.
 const BYTES_PER_NODE: usize = 16;
 
-/// Reads all documents.
-pub(super) fn parse(text: &str) -> Parse<Stream<'_>> {
+/// Reads all documents. `text` is that of the source, decoded.
+pub(super) fn parse<'s>(source: &'s Source, text: &'s str) -> Parse<Stream<'s>> {
     let mut parser = Parser {
         scanner: Scanner::new(text),
         nodes: Vec::with_capacity(text.len() / BYTES_PER_NODE),
@@ -86,7 +89,7 @@ pub(super) fn parse(text: &str) -> Parse<Stream<'_>> {
     while let Some(document) = parser.document(documents.is_empty())? {
         documents.push(document);
     }
-    Ok(Stream { nodes: parser.nodes, documents })
+    Ok(Stream { source, nodes: parser.nodes, documents })
 }
 
 struct Parser<'s> {
