@@ -7,7 +7,6 @@
 mod open;
 mod seal;
 
-use std::collections::HashMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -21,7 +20,7 @@ use crate::store::{Store, StoreError};
 use crate::tree::{Scalar, Source, Timestamp, Tree, walk};
 
 use self::open::Opener;
-use self::seal::{Mover, Sealer};
+use self::seal::{Mover, SealedComments, Sealer};
 
 pub use self::open::{LeafError, LooseComment};
 pub use self::seal::SealError;
@@ -165,23 +164,20 @@ impl PlainDocument {
         let mut tree = self.tree;
         let mut sealer = Sealer::new(&mut cipher, &metadata, nonces);
         walk(&mut tree, &metadata.selection, &mut sealer).map_err(EncryptError::Seal)?;
-        let (mac, comments) = sealer.finish();
+        let mac = sealer.finish();
         let now = Timestamp::now();
         metadata.last_modified = Some(now);
         metadata.mac = cipher
             .seal(Kind::Str, mac.finish().as_bytes(), now.whole_seconds().as_bytes(), None)
             .map_err(|_| EncryptError::Mac)?;
         let encrypted = EncryptedDocument { tree, metadata };
-        encrypted.settled(cipher, comments, store)
+        encrypted.settled(cipher, store)
     }
 }
 
 /// Comments move at most this often before they lie where they are found again. One move was enough for all files
 /// that were tried.
 const MOST_MOVES: usize = 4;
-
-/// Which additional data each sealed comment was sealed with, by its sealed text.
-type SealedComments = HashMap<Vec<u8>, Vec<u8>>;
 
 impl EncryptedDocument {
     /// Reads an encrypted file.
@@ -228,23 +224,18 @@ impl EncryptedDocument {
     ///
     /// In YAML, a comment can lie in another mapping when the file is read again; it is then sealed anew for that
     /// place (policy.md §3).
-    fn settled(
-        mut self,
-        mut cipher: Cipher,
-        mut comments: SealedComments,
-        store: &dyn Store,
-    ) -> Result<Vec<u8>, EncryptError> {
+    fn settled(mut self, mut cipher: Cipher, store: &dyn Store) -> Result<Vec<u8>, EncryptError> {
         for _ in 0..=MOST_MOVES {
             let source = self.emit(store)?;
-            self.tree = Tree::default();
+            let comments =
+                SealedComments::of(self.tree, &self.metadata.selection).map_err(EncryptError::Seal)?;
             if read_back(source.clone(), &cipher, store)? == Comments::Settled {
                 return Ok(source.into_bytes());
             }
             let reread = Self::load(store, source).map_err(|e| EncryptError::ReadBack(e.to_string()))?;
             self.tree = reread.tree;
-            let mut mover = Mover::new(&mut cipher, comments);
+            let mut mover = Mover::new(&mut cipher, &comments);
             walk(&mut self.tree, &self.metadata.selection, &mut mover).map_err(EncryptError::Seal)?;
-            comments = mover.finish();
         }
         Err(EncryptError::ReadBack("its comments lie elsewhere each time the file is read".to_owned()))
     }
