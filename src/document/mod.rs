@@ -197,7 +197,7 @@ impl EncryptedDocument {
     ) -> Result<(Decrypted, Metadata), DecryptError> {
         let Self { mut tree, metadata } = self;
         let cipher = Cipher::new(data_key);
-        let mut opener = Opener::lenient(&cipher, metadata.coverage, nonces);
+        let mut opener = Opener::keeping(&cipher, metadata.coverage, nonces);
         walk(&mut tree, &metadata.selection, &mut opener).map_err(DecryptError::Leaf)?;
         let (mac, loose_comments) = opener.finish();
         if check == MacCheck::Required {
@@ -253,7 +253,7 @@ fn read_back(source: Source, cipher: &Cipher, store: &dyn Store) -> Result<Comme
     let failed = |reason: String| EncryptError::ReadBack(reason);
     let EncryptedDocument { mut tree, metadata } =
         EncryptedDocument::load(store, source).map_err(|e| failed(e.to_string()))?;
-    let mut opener = Opener::strict(cipher, metadata.coverage);
+    let mut opener = Opener::verifying(cipher, metadata.coverage);
     walk(&mut tree, &metadata.selection, &mut opener).map_err(|e| failed(e.to_string()))?;
     let (mac, loose) = opener.finish();
     verify(&metadata, cipher, mac).map_err(|e| failed(e.to_string()))?;

@@ -73,29 +73,30 @@ pub(super) struct Opener<'a> {
     cipher: &'a Cipher,
     mac: Mac,
     nonces: Option<&'a mut Nonces>,
-    search: Search,
+    purpose: Purpose,
     loose: Vec<LooseComment>,
 }
 
-/// Where a comment's additional data may come from.
+/// What leaves are opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Search {
-    /// From its own place.
-    Own,
-    /// Also from the mappings around: other writers seal comments for the place where they were, not for the one where
-    /// they will be found (policy.md §3).
-    Around,
+enum Purpose {
+    /// To have them. A comment's additional data may also be that of the mappings around: other writers seal comments
+    /// for the place where they were, not for the one where they will be found (policy.md §3).
+    Keep,
+    /// To see that they open, where they stand. They are dropped at once: memory that is used again is faster than new
+    /// memory for all of them.
+    Verify,
 }
 
 impl<'a> Opener<'a> {
     /// For files that others wrote.
-    pub(super) fn lenient(cipher: &'a Cipher, coverage: Coverage, nonces: Option<&'a mut Nonces>) -> Self {
-        Self { cipher, mac: Mac::new(coverage), nonces, search: Search::Around, loose: Vec::new() }
+    pub(super) fn keeping(cipher: &'a Cipher, coverage: Coverage, nonces: Option<&'a mut Nonces>) -> Self {
+        Self { cipher, mac: Mac::new(coverage), nonces, purpose: Purpose::Keep, loose: Vec::new() }
     }
 
     /// For what we are about to write.
-    pub(super) fn strict(cipher: &'a Cipher, coverage: Coverage) -> Self {
-        Self { cipher, mac: Mac::new(coverage), nonces: None, search: Search::Own, loose: Vec::new() }
+    pub(super) fn verifying(cipher: &'a Cipher, coverage: Coverage) -> Self {
+        Self { cipher, mac: Mac::new(coverage), nonces: None, purpose: Purpose::Verify, loose: Vec::new() }
     }
 
     pub(super) fn finish(self) -> (Mac, Vec<LooseComment>) {
@@ -113,7 +114,7 @@ impl<'a> Opener<'a> {
             self.remember(&opened, place.additional_data());
             return Some(opened);
         }
-        if self.search == Search::Own || !text.starts_with(b"ENC[") {
+        if self.purpose == Purpose::Verify || !text.starts_with(b"ENC[") {
             return None;
         }
         place.around().find_map(|data| self.cipher.open(text, data).ok())
@@ -146,7 +147,10 @@ impl Visit for Opener<'_> {
             other => return Err(LeafError::NotText { path: place.path(), found: other.type_name() }),
         };
         with_plaintext(&leaf, |plaintext| self.mac.absorb(plaintext, place.selected));
-        Ok(Visited::Leaf(leaf))
+        Ok(Visited::Leaf(match self.purpose {
+            Purpose::Keep => leaf,
+            Purpose::Verify => Scalar::Null,
+        }))
     }
 
     fn comment(&mut self, place: &Place<'_>, comment: Comment) -> Result<Visited, LeafError> {
