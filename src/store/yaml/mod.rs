@@ -14,6 +14,7 @@ mod reader;
 mod resolve;
 mod scalar;
 mod scan;
+mod sort;
 mod style;
 
 use std::fmt;
