@@ -6,6 +6,7 @@
 
 mod open;
 mod seal;
+mod transcript;
 
 use std::fmt;
 
@@ -13,7 +14,6 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{Cipher, Kind, OpenError};
 use crate::data_key::DataKey;
-use crate::mac::Mac;
 use crate::metadata::{LayoutError, Metadata, MetadataError, append, lift, remove};
 use crate::nonces::Nonces;
 use crate::store::{Store, StoreError};
@@ -21,6 +21,7 @@ use crate::tree::{Scalar, Source, Timestamp, Tree, walk};
 
 use self::open::Opener;
 use self::seal::{Mover, SealedComments, Sealer};
+use self::transcript::{Transcript, Witness};
 
 pub use self::open::{LeafError, LooseComment};
 pub use self::seal::SealError;
@@ -164,14 +165,14 @@ impl PlainDocument {
         let mut tree = self.tree;
         let mut sealer = Sealer::new(&mut cipher, &metadata, nonces);
         walk(&mut tree, &metadata.selection, &mut sealer).map_err(EncryptError::Seal)?;
-        let mac = sealer.finish();
+        let transcript = sealer.finish();
         let now = Timestamp::now();
         metadata.last_modified = Some(now);
         metadata.mac = cipher
-            .seal(Kind::Str, mac.finish().as_bytes(), now.whole_seconds().as_bytes(), None)
+            .seal(Kind::Str, transcript.mac().as_bytes(), now.whole_seconds().as_bytes(), None)
             .map_err(|_| EncryptError::Mac)?;
         let encrypted = EncryptedDocument { tree, metadata };
-        encrypted.settled(cipher, store)
+        encrypted.settled(cipher, &transcript, store)
     }
 }
 
@@ -199,9 +200,9 @@ impl EncryptedDocument {
         let cipher = Cipher::new(data_key);
         let mut opener = Opener::keeping(&cipher, metadata.coverage, nonces);
         walk(&mut tree, &metadata.selection, &mut opener).map_err(DecryptError::Leaf)?;
-        let (mac, loose_comments) = opener.finish();
+        let (witness, loose_comments) = opener.finish();
         if check == MacCheck::Required {
-            verify(&metadata, &cipher, mac)?;
+            verify(&metadata, &cipher, witness)?;
         }
         Ok((Decrypted { document: PlainDocument { tree }, loose_comments }, metadata))
     }
@@ -209,7 +210,7 @@ impl EncryptedDocument {
     /// The bytes of the file, read back with the data key.
     pub fn to_bytes(&mut self, data_key: &DataKey, store: &dyn Store) -> Result<Vec<u8>, EncryptError> {
         let source = self.emit(store)?;
-        read_back(source.clone(), &Cipher::new(data_key), store)?;
+        read_back(source.clone(), &Cipher::new(data_key), None, store)?;
         Ok(source.into_bytes())
     }
 
@@ -224,12 +225,17 @@ impl EncryptedDocument {
     ///
     /// In YAML, a comment can lie in another mapping when the file is read again; it is then sealed anew for that
     /// place (policy.md §3).
-    fn settled(mut self, mut cipher: Cipher, store: &dyn Store) -> Result<Vec<u8>, EncryptError> {
+    fn settled(
+        mut self,
+        mut cipher: Cipher,
+        transcript: &Transcript,
+        store: &dyn Store,
+    ) -> Result<Vec<u8>, EncryptError> {
         for _ in 0..=MOST_MOVES {
             let source = self.emit(store)?;
             let comments =
                 SealedComments::of(self.tree, &self.metadata.selection).map_err(EncryptError::Seal)?;
-            if read_back(source.clone(), &cipher, store)? == Comments::Settled {
+            if read_back(source.clone(), &cipher, Some(transcript), store)? == Comments::Settled {
                 return Ok(source.into_bytes());
             }
             let reread = Self::load(store, source).map_err(|e| EncryptError::ReadBack(e.to_string()))?;
@@ -248,21 +254,27 @@ enum Comments {
     Moved,
 }
 
-/// Reads what is about to be written and verifies its MAC.
-fn read_back(source: Source, cipher: &Cipher, store: &dyn Store) -> Result<Comments, EncryptError> {
+/// Reads what is about to be written and verifies its MAC. `transcript`: what was sealed, if it was sealed just now.
+fn read_back(
+    source: Source,
+    cipher: &Cipher,
+    transcript: Option<&Transcript>,
+    store: &dyn Store,
+) -> Result<Comments, EncryptError> {
     let failed = |reason: String| EncryptError::ReadBack(reason);
     let EncryptedDocument { mut tree, metadata } =
         EncryptedDocument::load(store, source).map_err(|e| failed(e.to_string()))?;
-    let mut opener = Opener::verifying(cipher, metadata.coverage);
+    let witness = transcript.map_or_else(|| Witness::hash(metadata.coverage), Witness::comparison);
+    let mut opener = Opener::verifying(cipher, witness);
     walk(&mut tree, &metadata.selection, &mut opener).map_err(|e| failed(e.to_string()))?;
-    let (mac, loose) = opener.finish();
-    verify(&metadata, cipher, mac).map_err(|e| failed(e.to_string()))?;
+    let (witness, loose) = opener.finish();
+    verify(&metadata, cipher, witness).map_err(|e| failed(e.to_string()))?;
     Ok(if loose.is_empty() { Comments::Settled } else { Comments::Moved })
 }
 
 /// Compares the MAC of a file with that of what was read (format.md §7.4).
-fn verify(metadata: &Metadata, cipher: &Cipher, mac: Mac) -> Result<(), DecryptError> {
-    let computed = mac.finish();
+fn verify(metadata: &Metadata, cipher: &Cipher, witness: Witness<'_>) -> Result<(), DecryptError> {
+    let computed = witness.mac();
     let stored = match (metadata.mac.is_empty(), metadata.last_modified) {
         (true, _) => None,
         // without the time that it is bound to, the MAC cannot be checked (policy.md §3)
@@ -277,9 +289,9 @@ fn verify(metadata: &Metadata, cipher: &Cipher, mac: Mac) -> Result<(), DecryptE
             }
         }
     };
-    if stored.as_deref() == Some(&computed) {
-        Ok(())
-    } else {
-        Err(DecryptError::MacMismatch { stored, computed })
+    if computed.is_some() && computed == stored {
+        return Ok(());
     }
+    let computed = computed.unwrap_or_else(|| "that of other values".to_owned());
+    Err(DecryptError::MacMismatch { stored, computed })
 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::transcript::Witness;
 use crate::cipher::{Cipher, Kind, OpenError, Opened};
-use crate::mac::{Coverage, Mac, with_plaintext};
+use crate::mac::{Coverage, with_plaintext};
 use crate::nonces::Nonces;
 use crate::tree::{Comment, Place, Scalar, Unwalkable, Visit, Visited, key_text};
 
@@ -71,7 +72,7 @@ pub struct LooseComment {
 /// Opens selected leaves and comments, and hashes what is covered.
 pub(super) struct Opener<'a> {
     cipher: &'a Cipher,
-    mac: Mac,
+    witness: Witness<'a>,
     nonces: Option<&'a mut Nonces>,
     purpose: Purpose,
     loose: Vec<LooseComment>,
@@ -91,16 +92,17 @@ enum Purpose {
 impl<'a> Opener<'a> {
     /// For files that others wrote.
     pub(super) fn keeping(cipher: &'a Cipher, coverage: Coverage, nonces: Option<&'a mut Nonces>) -> Self {
-        Self { cipher, mac: Mac::new(coverage), nonces, purpose: Purpose::Keep, loose: Vec::new() }
+        let witness = Witness::hash(coverage);
+        Self { cipher, witness, nonces, purpose: Purpose::Keep, loose: Vec::new() }
     }
 
     /// For what we are about to write.
-    pub(super) fn verifying(cipher: &'a Cipher, coverage: Coverage) -> Self {
-        Self { cipher, mac: Mac::new(coverage), nonces: None, purpose: Purpose::Verify, loose: Vec::new() }
+    pub(super) fn verifying(cipher: &'a Cipher, witness: Witness<'a>) -> Self {
+        Self { cipher, witness, nonces: None, purpose: Purpose::Verify, loose: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> (Mac, Vec<LooseComment>) {
-        (self.mac, self.loose)
+    pub(super) fn finish(self) -> (Witness<'a>, Vec<LooseComment>) {
+        (self.witness, self.loose)
     }
 
     fn remember(&mut self, opened: &Opened, data: &[u8]) {
@@ -146,7 +148,7 @@ impl Visit for Opener<'_> {
             }
             other => return Err(LeafError::NotText { path: place.path(), found: other.type_name() }),
         };
-        with_plaintext(&leaf, |plaintext| self.mac.absorb(plaintext, place.selected));
+        with_plaintext(&leaf, |plaintext| self.witness.absorb(plaintext, place.selected));
         Ok(Visited::Leaf(match self.purpose {
             Purpose::Keep => leaf,
             Purpose::Verify => Scalar::Null,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::thread;
 
+use super::transcript::Transcript;
 use crate::cipher::{Cipher, Kind, NoRandomness};
 use crate::mac::{Mac, with_plaintext};
 use crate::metadata::Metadata;
@@ -57,17 +58,19 @@ impl From<NoRandomness> for SealError {
 pub(super) struct Sealer<'a> {
     cipher: &'a mut Cipher,
     mac: Mac,
+    transcript: Transcript,
     nonces: &'a Nonces,
     selection: &'a Selection,
 }
 
 impl<'a> Sealer<'a> {
     pub(super) fn new(cipher: &'a mut Cipher, metadata: &'a Metadata, nonces: &'a Nonces) -> Self {
-        Self { cipher, mac: Mac::new(metadata.coverage), nonces, selection: &metadata.selection }
+        let Metadata { coverage, ref selection, .. } = *metadata;
+        Self { cipher, mac: Mac::new(coverage), transcript: Transcript::new(coverage), nonces, selection }
     }
 
-    pub(super) fn finish(self) -> Mac {
-        self.mac
+    pub(super) fn finish(self) -> Transcript {
+        self.transcript.close(self.mac)
     }
 }
 
@@ -90,8 +93,16 @@ impl Visit for Sealer<'_> {
                 }
             }
         });
-        let sealed = sealed.transpose()?.flatten();
-        Ok(Visited::Leaf(sealed.map_or(leaf, Scalar::Text)))
+        Ok(Visited::Leaf(match sealed.transpose()?.flatten() {
+            None => {
+                self.transcript.record(leaf.clone(), place.selected);
+                leaf
+            }
+            Some(sealed) => {
+                self.transcript.record(leaf, place.selected);
+                Scalar::Text(sealed)
+            }
+        }))
     }
 
     /// An empty comment has nothing to hide and stays where it is; the reference makes a list element of it
