@@ -5,7 +5,7 @@
 //! would make four tokens of this one.
 
 use super::YamlError;
-use super::scan::{Mark, Scanner};
+use super::scan::{Mark, Scanner, length_without};
 
 impl Scanner<'_> {
     /// Reads such a line if one begins here. Whether it did.
@@ -76,7 +76,7 @@ const LONGEST_KEY: usize = 256;
 fn value_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += ordinary(&bytes[at..]);
+        at += length_without(&bytes[at..], needs_a_look);
         let next = bytes.get(at + 1)?;
         match bytes[at] {
             b'\n' => return Some(at),
@@ -87,15 +87,6 @@ fn value_length(bytes: &[u8]) -> Option<usize> {
         }
         at += 1;
     }
-}
-
-/// How many bytes from the start need no look. Encrypted values are long, so blocks are passed without a branch per
-/// byte.
-fn ordinary(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let clean = |block: &&[u8; 16]| !block.iter().fold(false, |found, b| found | needs_a_look(*b));
-    let start = 16 * blocks.iter().take_while(clean).count();
-    start + bytes[start..].iter().take_while(|b| !needs_a_look(**b)).count()
 }
 
 /// Whether a plain value may end at this byte, or it is not ASCII.

@@ -736,12 +736,21 @@ pub(super) fn break_length(bytes: &[u8], at: usize) -> usize {
 pub(super) fn line_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     loop {
-        let Some(&byte) = bytes.get(at) else { return bytes.len() };
-        if matches!(byte, b'\n' | b'\r' | 0xC2 | 0xE2) && break_length(bytes, at) > 0 {
+        at += length_without(&bytes[at..], |b| (b == b'\n') | (b == b'\r') | (b == 0xC2) | (b == 0xE2));
+        if at == bytes.len() || break_length(bytes, at) > 0 {
             return at;
         }
         at += 1;
     }
+}
+
+/// How many bytes from the start are not special. Encrypted texts are long, so blocks are passed without a branch per
+/// byte.
+pub(super) fn length_without(bytes: &[u8], special: impl Fn(u8) -> bool) -> usize {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let clean = |block: &&[u8; 16]| !block.iter().fold(false, |found, b| found | special(*b));
+    let start = 16 * blocks.iter().take_while(clean).count();
+    start + bytes[start..].iter().take_while(|b| !special(**b)).count()
 }
 
 pub(super) fn count_characters(bytes: &[u8]) -> usize {
