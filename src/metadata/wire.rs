@@ -398,7 +398,7 @@ impl Entries {
     /// Sorted bytewise, as at every level of the metadata.
     fn branch(mut self, unknown: &[(Text, Value)]) -> Branch {
         self.0.extend(unknown.iter().cloned());
-        self.0.sort_by(|a, b| a.0.cmp(&b.0));
+        self.0.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
         Branch { items: self.0.into_iter().map(|(key, value)| Item::entry(key, value)).collect() }
     }
 }

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::yaml::{self, NegativeIndent, YamlError};
 use super::{Layout, Store, StoreError, complex_example};
-use crate::tree::{Branch, Comment, Found, Item, Scalar, Tree, Value};
+use crate::tree::{Branch, Comment, Found, Item, Scalar, Source, Tree, Value};
 
 /// The YAML store.
 pub struct YamlStore {
@@ -25,8 +25,8 @@ impl From<NegativeIndent> for StoreError {
 }
 
 impl Store for YamlStore {
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        Ok(yaml::read(bytes)?)
+    fn load(&self, source: Source) -> Result<Tree, StoreError> {
+        Ok(yaml::read(&source)?)
     }
 
     fn emit(&self, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, StoreError> {

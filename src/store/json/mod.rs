@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use self::write::{Purpose, Writer};
 use super::{Layout, Store, StoreError, complex_example};
-use crate::tree::{Branch, Comment, Element, Found, Item, Scalar, Tree, Value};
+use crate::tree::{Branch, Comment, Element, Found, Item, Scalar, Source, Tree, Value};
 
 /// Indentation, quotes, colon, comma and line end of an entry that is not nested very deep.
 const ENTRY_FRAME: usize = 16;
@@ -20,8 +20,8 @@ pub struct JsonStore {
 }
 
 impl Store for JsonStore {
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        Ok(Tree { branches: vec![read::read(bytes)?] })
+    fn load(&self, source: Source) -> Result<Tree, StoreError> {
+        Ok(Tree { branches: vec![read::read(&source)?] })
     }
 
     fn emit(&self, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -119,7 +119,7 @@ mod tests {
     const STORE: JsonStore = JsonStore { indent: -1 };
 
     fn load(text: &str) -> Tree {
-        STORE.load(text.as_bytes()).expect(text)
+        STORE.load(text.into()).expect(text)
     }
 
     fn text(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use super::YamlError;
 use super::comment::Notes;
 use super::parse::{Document, Kind, Node, NodeId, Stream};
 use super::resolve::resolve;
-use crate::tree::{Branch, Comment, Element, Item, Scalar, Tree, Value};
+use crate::tree::{Branch, Comment, Element, Item, Scalar, Source, Tree, Value};
 
 type Compose<T> = Result<T, YamlError>;
 
@@ -50,7 +50,7 @@ impl<'a, 's> Composer<'a, 's> {
     fn document(&mut self, document: &Document<'s>) -> Compose<Branch> {
         let root = self.stream.node(document.root);
         let mut items = Vec::new();
-        comments(&mut items, &document.head, false);
+        comments(self.stream.source, &mut items, &document.head, false);
         match &root.kind {
             Kind::Mapping(pairs) => self.mapping(document.root, root, pairs, Own::Inside, &mut items)?,
             Kind::Scalar { text, plain } => {
@@ -61,9 +61,9 @@ impl<'a, 's> Composer<'a, 's> {
                     ));
                 }
                 if let Some(notes) = &root.notes {
-                    comments(&mut items, &notes.head, false);
-                    comments(&mut items, &notes.line, false);
-                    comments(&mut items, &notes.foot, false);
+                    comments(self.stream.source, &mut items, &notes.head, false);
+                    comments(self.stream.source, &mut items, &notes.line, false);
+                    comments(self.stream.source, &mut items, &notes.foot, false);
                 }
             }
             Kind::Sequence(_) => {
@@ -76,7 +76,7 @@ impl<'a, 's> Composer<'a, 's> {
                 return Err(YamlError::at(root.line - 1, "a document cannot be an alias"));
             }
         }
-        comments(&mut items, &document.foot, false);
+        comments(self.stream.source, &mut items, &document.foot, false);
         Ok(Branch { items })
     }
 
@@ -93,8 +93,8 @@ impl<'a, 's> Composer<'a, 's> {
         }
         let notes = if own == Own::Inside { node.notes.as_deref() } else { None };
         if let Some(notes) = notes {
-            comments(items, &notes.head, false);
-            comments(items, &notes.line, false);
+            comments(self.stream.source, items, &notes.head, false);
+            comments(self.stream.source, items, &notes.line, false);
         }
         self.open.push(id);
         items.reserve(pairs.len() / 2);
@@ -103,7 +103,7 @@ impl<'a, 's> Composer<'a, 's> {
         }
         self.open.pop();
         if let Some(notes) = notes {
-            comments(items, &notes.foot, false);
+            comments(self.stream.source, items, &notes.foot, false);
         }
         Ok(())
     }
@@ -111,8 +111,8 @@ impl<'a, 's> Composer<'a, 's> {
     fn pair(&mut self, key_id: NodeId, value_id: NodeId, items: &mut Vec<Item>) -> Compose<()> {
         let (key_node, value_node) = (self.stream.node(key_id), self.stream.node(value_id));
         if let Some(notes) = &key_node.notes {
-            comments(items, &notes.head, false);
-            comments(items, &notes.line, false);
+            comments(self.stream.source, items, &notes.head, false);
+            comments(self.stream.source, items, &notes.line, false);
         }
         // a collection tells its comments inside
         let value_notes = match value_node.kind {
@@ -120,8 +120,8 @@ impl<'a, 's> Composer<'a, 's> {
             Kind::Sequence(_) | Kind::Mapping(_) => None,
         };
         if let Some(notes) = value_notes {
-            comments(items, &notes.head, false);
-            comments(items, &notes.line, true);
+            comments(self.stream.source, items, &notes.head, false);
+            comments(self.stream.source, items, &notes.line, true);
         }
         let key = self.key(key_node)?;
         if self.first && is_merge(key_node) {
@@ -130,10 +130,10 @@ impl<'a, 's> Composer<'a, 's> {
         let value = self.value(value_id, Own::Inside)?;
         items.push(Item::Entry { key, value });
         if let Some(notes) = value_notes {
-            comments(items, &notes.foot, false);
+            comments(self.stream.source, items, &notes.foot, false);
         }
         if let Some(notes) = &key_node.notes {
-            comments(items, &notes.foot, false);
+            comments(self.stream.source, items, &notes.foot, false);
         }
         Ok(())
     }
@@ -181,30 +181,31 @@ impl<'a, 's> Composer<'a, 's> {
         let mut elements = Vec::with_capacity(nodes.len());
         let notes = if own == Own::Inside { node.notes.as_deref() } else { None };
         if let Some(notes) = notes {
-            comments(&mut elements, &notes.head, false);
-            comments(&mut elements, &notes.line, false);
+            comments(self.stream.source, &mut elements, &notes.head, false);
+            comments(self.stream.source, &mut elements, &notes.line, false);
         }
         self.open.push(id);
         for item in nodes {
             let item_notes: Option<&Notes<'_>> = self.stream.node(*item).notes.as_deref();
             if let Some(notes) = item_notes {
-                comments(&mut elements, &notes.head, false);
-                comments(&mut elements, &notes.line, true);
+                comments(self.stream.source, &mut elements, &notes.head, false);
+                comments(self.stream.source, &mut elements, &notes.line, true);
             }
             elements.push(Element::Value(self.value(*item, Own::Told)?));
             if let Some(notes) = item_notes {
-                comments(&mut elements, &notes.foot, false);
+                comments(self.stream.source, &mut elements, &notes.foot, false);
             }
         }
         self.open.pop();
         if let Some(notes) = notes {
-            comments(&mut elements, &notes.foot, false);
+            comments(self.stream.source, &mut elements, &notes.foot, false);
         }
         Ok(elements)
     }
 
     fn scalar(&self, node: &Node<'s>, text: &str, plain: bool) -> Compose<Scalar> {
-        resolve(text, plain, node.tag.as_deref()).map_err(|problem| YamlError::at(node.line - 1, problem))
+        resolve(text, plain, node.tag.as_deref(), self.stream.source)
+            .map_err(|problem| YamlError::at(node.line - 1, problem))
     }
 
     /// Bounds the work that aliases of aliases can cause (yaml.md §6.8).
@@ -302,11 +303,11 @@ impl Commented for Vec<Element> {
 }
 
 /// One comment a line, without the `#`; empty lines vanish (yaml.md §5.1).
-fn comments(into: &mut impl Commented, text: &str, inline: bool) {
+fn comments(source: &Source, into: &mut impl Commented, text: &str, inline: bool) {
     if text.is_empty() {
         return;
     }
     for line in text.split('\n').filter(|line| !line.is_empty()) {
-        into.comment(Comment { text: line[1..].into(), inline });
+        into.comment(Comment { text: source.text(&line.as_bytes()[1..]), inline });
     }
 }

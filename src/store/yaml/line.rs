@@ -2,10 +2,10 @@
 //!
 //! Most lines of most files are like that, and nearly all lines of encrypted ones. Nothing is decided here: a line that
 //! is not as plain as can be, or that is followed by anything but another entry, is left to `scan` and `scalar`, which
-//! would make the same tokens of this one.
+//! would make four tokens of this one.
 
 use super::YamlError;
-use super::scan::{Mark, Scanner};
+use super::scan::{Mark, Scanner, length_without};
 
 impl Scanner<'_> {
     /// Reads such a line if one begins here. Whether it did.
@@ -76,7 +76,7 @@ const LONGEST_KEY: usize = 256;
 fn value_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += bytes[at..].iter().take_while(|b| !NEEDS_A_LOOK[**b as usize]).count();
+        at += length_without(&bytes[at..], needs_a_look);
         let next = bytes.get(at + 1)?;
         match bytes[at] {
             b'\n' => return Some(at),
@@ -89,16 +89,10 @@ fn value_length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes at which a plain value may end, or that are not ASCII.
-const NEEDS_A_LOOK: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = byte <= 0x20 || byte >= 0x7F || byte == b':' as usize;
-        byte += 1;
-    }
-    table
-};
+/// Whether a plain value may end at this byte, or it is not ASCII.
+fn needs_a_look(byte: u8) -> bool {
+    !byte.is_ascii_graphic() | (byte == b':')
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use super::comment::Notes;
 use super::scan::{Mark, ScalarStyle, Scanner, Token, TokenKind};
+use super::sort::Sort;
 use super::{Piece, YamlError};
+use crate::tree::Source;
 
 /// Index of a node in its [`Stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +58,8 @@ pub struct Document<'s> {
 
 /// All documents of a file; their nodes lie side by side, since aliases reach over documents (yaml.md §6.10).
 pub struct Stream<'s> {
+    /// What typed texts are pieces of.
+    pub(super) source: &'s Source,
     nodes: Vec<Node<'s>>,
     /// In file order.
     pub documents: Vec<Document<'s>>,
@@ -73,8 +77,8 @@ type Parse<T> = Result<T, YamlError>;
 /// Files have fewer nodes than this suggests; memory that is not used is not touched either.
 const BYTES_PER_NODE: usize = 16;
 
-/// Reads all documents.
-pub(super) fn parse(text: &str) -> Parse<Stream<'_>> {
+/// Reads all documents. `text` is that of the source, decoded.
+pub(super) fn parse<'s>(source: &'s Source, text: &'s str) -> Parse<Stream<'s>> {
     let mut parser = Parser {
         scanner: Scanner::new(text),
         nodes: Vec::with_capacity(text.len() / BYTES_PER_NODE),
@@ -86,7 +90,7 @@ pub(super) fn parse(text: &str) -> Parse<Stream<'_>> {
     while let Some(document) = parser.document(documents.is_empty())? {
         documents.push(document);
     }
-    Ok(Stream { nodes: parser.nodes, documents })
+    Ok(Stream { source, nodes: parser.nodes, documents })
 }
 
 struct Parser<'s> {
@@ -107,56 +111,6 @@ enum Place {
     /// A document or an item of a block list.
     Block,
     Flow,
-}
-
-/// The part of a token that the grammar looks at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
-    StreamEnd,
-    Directive,
-    DocumentStart,
-    DocumentEnd,
-    BlockSequenceStart,
-    BlockMappingStart,
-    BlockEnd,
-    FlowSequenceStart,
-    FlowSequenceEnd,
-    FlowMappingStart,
-    FlowMappingEnd,
-    BlockEntry,
-    FlowEntry,
-    Key,
-    Value,
-    Alias,
-    Anchor,
-    Tag,
-    Scalar,
-}
-
-impl Sort {
-    fn of(token: &Token<'_>) -> Self {
-        match token.kind {
-            TokenKind::StreamEnd => Self::StreamEnd,
-            TokenKind::VersionDirective | TokenKind::TagDirective { .. } => Self::Directive,
-            TokenKind::DocumentStart => Self::DocumentStart,
-            TokenKind::DocumentEnd => Self::DocumentEnd,
-            TokenKind::BlockSequenceStart => Self::BlockSequenceStart,
-            TokenKind::BlockMappingStart => Self::BlockMappingStart,
-            TokenKind::BlockEnd => Self::BlockEnd,
-            TokenKind::FlowSequenceStart => Self::FlowSequenceStart,
-            TokenKind::FlowSequenceEnd => Self::FlowSequenceEnd,
-            TokenKind::FlowMappingStart => Self::FlowMappingStart,
-            TokenKind::FlowMappingEnd => Self::FlowMappingEnd,
-            TokenKind::BlockEntry => Self::BlockEntry,
-            TokenKind::FlowEntry => Self::FlowEntry,
-            TokenKind::Key => Self::Key,
-            TokenKind::Value => Self::Value,
-            TokenKind::Alias(_) => Self::Alias,
-            TokenKind::Anchor(_) => Self::Anchor,
-            TokenKind::Tag { .. } => Self::Tag,
-            TokenKind::Scalar { .. } => Self::Scalar,
-        }
-    }
 }
 
 impl<'s> Parser<'s> {
@@ -409,7 +363,7 @@ impl<'s> Parser<'s> {
         let mut items = Vec::new();
         while self.peek()? == Sort::BlockEntry {
             let item = match self.entry()? {
-                Sort::BlockEntry | Sort::Key | Sort::Value | Sort::BlockEnd => self.empty()?,
+                Sort::BlockEntry | Sort::Key | Sort::Pair | Sort::Value | Sort::BlockEnd => self.empty()?,
                 _ => self.node(Place::Block)?,
             };
             items.push(item);
@@ -437,12 +391,16 @@ impl<'s> Parser<'s> {
         let mut pairs = Vec::new();
         loop {
             match self.peek()? {
+                Sort::Pair => self.usual_pair(&mut pairs)?,
                 Sort::Key => {
                     let key = match self.next()? {
-                        Sort::Key | Sort::Value | Sort::BlockEnd => self.empty()?,
+                        Sort::Key | Sort::Pair | Sort::Value | Sort::BlockEnd => self.empty()?,
                         _ => self.node(Place::BlockMapping)?,
                     };
-                    self.block_pair(&mut pairs, key)?;
+                    self.lift_key_foot(&pairs, key);
+                    let value = self.block_value()?;
+                    self.lift_foot(key, value);
+                    pairs.extend([key, value]);
                 }
                 Sort::BlockEnd => {
                     let mut end = self.attach();
@@ -460,28 +418,43 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// The value of a key. Feet move to the key above, or from the value to its key (yaml.md §4.3).
-    fn block_pair(&mut self, pairs: &mut Vec<NodeId>, key: NodeId) -> Parse<()> {
+    /// A key with its value in one token. Comments that wait belong to the key, since none stands inside.
+    fn usual_pair(&mut self, pairs: &mut Vec<NodeId>) -> Parse<()> {
+        let notes = self.attach();
+        let Token { kind: TokenKind::Pair { key, value }, start } = self.take()? else {
+            return self.error("did not find expected key");
+        };
+        let scalar = |text| Kind::Scalar { text: Piece::Borrowed(text), plain: true };
+        let key = self.add(scalar(key), None, start, notes);
+        let value = self.add(scalar(value), None, start, Notes::default());
+        self.lift_key_foot(pairs, key);
+        pairs.extend([key, value]);
+        Ok(())
+    }
+
+    fn block_value(&mut self) -> Parse<NodeId> {
+        if self.peek()? != Sort::Value {
+            return self.empty();
+        }
+        match self.next()? {
+            Sort::Key | Sort::Pair | Sort::Value | Sort::BlockEnd => self.empty(),
+            _ => self.node(Place::BlockMapping),
+        }
+    }
+
+    /// The foot that a key got belongs to the key above (yaml.md §4.3).
+    fn lift_key_foot(&mut self, pairs: &[NodeId], key: NodeId) {
         if self.has_notes(key)
-            && let [.., previous, _] = pairs[..]
+            && let [.., previous, _] = *pairs
         {
             let foot = std::mem::take(&mut self.notes(key).foot);
             if !foot.is_empty() {
                 self.notes(previous).foot = foot;
             }
         }
-        let value = match self.peek()? {
-            Sort::Value => match self.next()? {
-                Sort::Key | Sort::Value | Sort::BlockEnd => self.empty()?,
-                _ => self.node(Place::BlockMapping)?,
-            },
-            _ => self.empty()?,
-        };
-        self.lift_foot(key, value);
-        pairs.extend([key, value]);
-        Ok(())
     }
 
+    /// The foot that a value got belongs to its key (yaml.md §4.3).
     fn lift_foot(&mut self, key: NodeId, value: NodeId) {
         if self.has_notes(value) {
             let foot = std::mem::take(&mut self.notes(value).foot);
