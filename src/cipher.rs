@@ -172,7 +172,11 @@ impl Cipher {
         sealed.resize(start, 0);
         sealed.extend_from_slice(plaintext);
         let data = InOutBuf::from(&mut sealed[start..]);
-        let tag = self.gcm.encrypt_inout_detached(&nonce.into(), additional_data, data).unwrap_or_default();
+        // only a value of more than 64 GiB fails
+        let tag = self
+            .gcm
+            .encrypt_inout_detached(&nonce.into(), additional_data, data)
+            .map_err(|_| NoRandomness)?;
         encode_end(&mut sealed[PREFIX.len()..], plaintext.len());
         sealed.extend_from_slice(b",iv:");
         encode_into(&nonce, &mut sealed);

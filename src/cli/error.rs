@@ -78,6 +78,8 @@ pub(super) enum CommandError {
     },
     Stdout(io::Error),
     CurrentDirectory(io::Error),
+    /// The address space does not hold the stack.
+    NoStack(String),
 }
 
 /// The text of the operating system, without the number that `std` adds.
@@ -183,6 +185,7 @@ impl fmt::Display for CommandError {
                 write!(f, "Could not open {kind} file for writing: open {path}: {reason}")
             }
             Self::Stdout(error) => write!(f, "could not write to standard output: {}", os_text(error)),
+            Self::NoStack(reason) => write!(f, "could not start: {reason}"),
             Self::CurrentDirectory(error) => {
                 write!(f, "the current directory cannot be read: {}", os_text(error))
             }
@@ -195,7 +198,7 @@ impl CommandError {
     fn code(&self) -> u8 {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
-            Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) => 1,
+            Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) | Self::NoStack(_) => 1,
             Self::NoSuchCommand { .. }
             | Self::RemoteKeyService(_)
             | Self::Key(_)
@@ -226,6 +229,9 @@ impl CommandError {
     /// The next step, where the text does not say it.
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::NoStack(_) => {
+                "512 MiB of address space are needed, of which little is used; `ulimit -v` limits it".to_owned()
+            }
             Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
             Self::NoSuchCommand { .. } => "`rsops --help` shows the commands".to_owned(),
             Self::StdinInPlace => "leave --in-place out, or name the file".to_owned(),

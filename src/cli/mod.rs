@@ -55,6 +55,11 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// Says why there is no thread to run on.
+pub(crate) fn fail_to_start(error: &std::io::Error) -> ExitCode {
+    CommandError::NoStack(error::os_text(error)).report()
+}
+
 /// Keeps secrets off the disk if the program should crash.
 pub(crate) fn keep_out_of_core_dumps() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -139,8 +139,10 @@ impl Visit for Opener<'_> {
                     .map_err(|error| LeafError::Open { path: place.path(), error })?;
                 self.remember(&opened, data);
                 match (opened.kind, opened.value) {
-                    // comments in lists lie there as text; they were not hashed (format.md §7.3)
-                    (Kind::Comment, Scalar::Text(text)) => {
+                    // Comments in lists lie there as text; they were not hashed (format.md §7.3). Anywhere else nobody
+                    // writes them, and nothing may escape the MAC by calling itself one: the type is not
+                    // authenticated.
+                    (Kind::Comment, Scalar::Text(text)) if place.listed => {
                         return Ok(Visited::Comment(Comment { text, inline: false }));
                     }
                     (_, value) => value,

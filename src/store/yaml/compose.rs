@@ -6,7 +6,7 @@ use super::YamlError;
 use super::comment::Notes;
 use super::parse::{Document, Kind, Node, NodeId, Stream};
 use super::resolve::resolve;
-use crate::tree::{Branch, Comment, Element, Item, Scalar, Source, Tree, Value};
+use crate::tree::{Branch, Comment, Element, Item, MAX_DEPTH, Scalar, Source, Tree, Value};
 
 type Compose<T> = Result<T, YamlError>;
 
@@ -210,6 +210,10 @@ impl<'a, 's> Composer<'a, 's> {
 
     /// Bounds the work that aliases of aliases can cause (yaml.md §6.8).
     fn step(&mut self, node: &Node<'s>) -> Compose<()> {
+        // aliases of aliases nest deeper than the text does
+        if self.open.len() > MAX_DEPTH {
+            return Err(YamlError::at(node.line - 1, "exceeded max depth of 10000"));
+        }
         self.steps += 1;
         self.alias_steps += u64::from(self.in_aliases > 0);
         if self.alias_steps > 100 && self.steps > 1000 {

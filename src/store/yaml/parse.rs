@@ -247,10 +247,12 @@ impl<'s> Parser<'s> {
             let TokenKind::Alias(name) = self.take()?.kind else {
                 return self.error("did not find an alias");
             };
-            let target = *self
-                .anchors
-                .get(name)
-                .ok_or_else(|| YamlError::at(mark.line, format!("unknown anchor '{name}' referenced")))?;
+            let target = *self.anchors.get(name).ok_or_else(|| {
+                YamlError::at(
+                    mark.line,
+                    "unknown anchor referenced\nhint: put text that begins with `*` in quotes",
+                )
+            })?;
             return Ok(self.add(Kind::Alias { name, target }, None, mark, notes));
         }
         let (anchor, tag) = self.properties()?;
