@@ -6,6 +6,7 @@ pub mod flatten;
 pub mod ini;
 pub mod json;
 pub(crate) mod scalar_text;
+mod structure;
 pub mod yaml;
 mod yaml_store;
 
