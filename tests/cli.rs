@@ -254,3 +254,13 @@ fn a_program_without_room_for_its_stack_says_so() {
     assert_eq!(outcome.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&outcome.stderr).contains("hint:"));
 }
+
+#[test]
+fn a_comment_that_selects_other_values_when_it_is_read_again_is_refused() {
+    let scratch = Scratch::new();
+    scratch.write("a.yaml", b"k:\n  - # in\n# c\n    s: y\n    t: 1\n");
+    let arguments = ["encrypt", "--age", &recipient("age-alice"), "--encrypted-comment-regex", "c", "a.yaml"];
+    let outcome = scratch.call(arguments).outcome();
+    refused(&outcome, 4, &["could not be read again", "hint:", "comments"]);
+    assert_eq!(outcome.messages().matches("hint:").count(), 1);
+}

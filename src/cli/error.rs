@@ -260,7 +260,9 @@ impl CommandError {
                 )
             }
             Self::Encrypt(EncryptError::ReadBack(_)) => {
-                "nothing was written: this document cannot be kept in this format; try another --output-type".to_owned()
+                "nothing was written: this document cannot be kept in this format; try another --output-type. Where comments \
+                 select values, put each on a line of its own right above its key, as far to the right"
+                    .to_owned()
             }
             Self::Write { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
                 "files are replaced as a whole: the directory must be writable too".to_owned()

@@ -261,7 +261,9 @@ fn read_back(
     transcript: Option<&Transcript>,
     store: &dyn Store,
 ) -> Result<Comments, EncryptError> {
-    let failed = |reason: String| EncryptError::ReadBack(reason);
+    // what would be the next step for a reader is none here
+    let failed =
+        |reason: String| EncryptError::ReadBack(reason.lines().next().unwrap_or_default().to_owned());
     let EncryptedDocument { mut tree, metadata } =
         EncryptedDocument::load(store, source).map_err(|e| failed(e.to_string()))?;
     let witness = transcript.map_or_else(|| Witness::hash(metadata.coverage), Witness::comparison);
