@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use rsops::config::ConfigError;
 use rsops::document::{DecryptError, EncryptError, LoadError};
 use rsops::keys::{DuplicateKind, ParseKeyError, RecoverError, WrapFailure};
+pub(super) use rsops::os_error::os_text;
 use rsops::selection::SelectionError;
 use rsops::store::StoreError;
 use rsops::tree::PathError;
@@ -80,17 +81,6 @@ pub(super) enum CommandError {
     CurrentDirectory(io::Error),
     /// The address space does not hold the stack.
     NoStack(String),
-}
-
-/// The text of the operating system, without the number that `std` adds.
-pub(super) fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text);
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => String::new(),
-    }
 }
 
 const SELECTORS: &str = "encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, \

@@ -1,14 +1,14 @@
 //! Where a command works: the file, its formats, the configuration (cli.md §3, config.md §1).
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rsops::config::{Config, ConfigError, absolute as absolute_in, search};
 use rsops::keys::{KeyService, LocalKeys};
 use rsops::store::{Format, Indent, Store};
-use rsops::tree::Tree;
+use rsops::tree::{TextBuffer, Tree};
 use zeroize::Zeroizing;
 
 use super::error::CommandError;
@@ -120,11 +120,7 @@ impl Place {
             Input::File(path) => fs::read(path)
                 .map(Zeroizing::new)
                 .map_err(|error| CommandError::Read { path: path.clone(), error }),
-            Input::Stdin => {
-                let mut bytes = Zeroizing::new(Vec::new());
-                io::stdin().lock().read_to_end(&mut bytes).map_err(CommandError::ReadStdin)?;
-                Ok(bytes)
-            }
+            Input::Stdin => read_stdin().map_err(CommandError::ReadStdin),
         }
     }
 
@@ -162,6 +158,21 @@ impl Place {
             Some(n) => Indent { yaml: n, json: n, json_binary: n },
             None => configured,
         })
+    }
+}
+
+/// All of standard input. A vector that grows would leave copies behind.
+pub(super) fn read_stdin() -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut stdin = io::stdin().lock();
+    let mut text = TextBuffer::default();
+    loop {
+        let read = stdin.fill_buf()?;
+        if read.is_empty() {
+            return Ok(text.into_bytes());
+        }
+        text.extend(read);
+        let length = read.len();
+        stdin.consume(length);
     }
 }
 
