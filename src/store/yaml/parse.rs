@@ -418,16 +418,19 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// A key with its value in one token. Comments that wait belong to the key, since none stands inside.
+    /// A key with its value in one token. Comments go where they would go if there were four.
     fn usual_pair(&mut self, pairs: &mut Vec<NodeId>) -> Parse<()> {
         let notes = self.attach();
-        let Token { kind: TokenKind::Pair { key, value }, start } = self.take()? else {
+        let Token { kind: TokenKind::Pair(pair), start } = self.take()? else {
             return self.error("did not find expected key");
         };
-        let scalar = |text| Kind::Scalar { text: Piece::Borrowed(text), plain: true };
-        let key = self.add(scalar(key), None, start, notes);
-        let value = self.add(scalar(value), None, start, Notes::default());
+        let scalar = |text, plain| Kind::Scalar { text: Piece::Borrowed(text), plain };
+        let key = self.add(scalar(pair.key, true), None, start, notes);
         self.lift_key_foot(pairs, key);
+        self.scanner.comments.merge_up_to(pair.value_start.index, false);
+        let notes = self.attach();
+        let value = self.add(scalar(pair.value, pair.plain), None, start, notes);
+        self.lift_foot(key, value);
         pairs.extend([key, value]);
         Ok(())
     }
