@@ -131,8 +131,14 @@ const TAG_LENGTH: usize = 16;
 /// What every sealed value begins with.
 const PREFIX: &[u8] = b"ENC[AES256_GCM,data:";
 
-/// Bytes of `ENC[…]` beside the data.
-const FRAME_LENGTH: usize = 128;
+/// Bytes of `ENC[…]` beside the data and the type.
+const FRAME_LENGTH: usize =
+    PREFIX.len() + ",iv:,tag:,type:]".len() + encoded_length(size_of::<Nonce>()) + encoded_length(TAG_LENGTH);
+
+/// Length of the base64 of so many bytes.
+const fn encoded_length(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
+}
 
 /// AES-256-GCM with the key of one file; the key schedule is made once.
 pub struct Cipher {
@@ -165,9 +171,9 @@ impl Cipher {
         };
         // the data are encrypted at the end of the room that their base64 will fill, for a second buffer would cost as
         // much as the encryption
-        let room = plaintext.len().div_ceil(3) * 4;
+        let room = encoded_length(plaintext.len());
         let start = PREFIX.len() + room - plaintext.len();
-        let mut sealed = Vec::with_capacity(room + FRAME_LENGTH);
+        let mut sealed = Vec::with_capacity(room + FRAME_LENGTH + kind.name().len());
         sealed.extend_from_slice(PREFIX);
         sealed.resize(start, 0);
         sealed.extend_from_slice(plaintext);
@@ -268,7 +274,7 @@ fn typed(kind: Kind, plaintext: Text) -> Result<Scalar, OpenError> {
 
 fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    out.resize(start + encoded_length(bytes.len()), 0);
     let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
     out.truncate(start + written);
 }

@@ -60,7 +60,7 @@ impl<'a, 's> Composer<'a, 's> {
                         "YAML documents that are values are not supported: the top level must be a mapping",
                     ));
                 }
-                if let Some(notes) = &root.notes {
+                if let Some(notes) = root.notes() {
                     comments(self.stream.source, &mut items, &notes.head, false);
                     comments(self.stream.source, &mut items, &notes.line, false);
                     comments(self.stream.source, &mut items, &notes.foot, false);
@@ -91,7 +91,7 @@ impl<'a, 's> Composer<'a, 's> {
         if self.first {
             self.unique_keys(pairs)?;
         }
-        let notes = if own == Own::Inside { node.notes.as_deref() } else { None };
+        let notes = if own == Own::Inside { node.notes() } else { None };
         if let Some(notes) = notes {
             comments(self.stream.source, items, &notes.head, false);
             comments(self.stream.source, items, &notes.line, false);
@@ -110,13 +110,13 @@ impl<'a, 's> Composer<'a, 's> {
 
     fn pair(&mut self, key_id: NodeId, value_id: NodeId, items: &mut Vec<Item>) -> Compose<()> {
         let (key_node, value_node) = (self.stream.node(key_id), self.stream.node(value_id));
-        if let Some(notes) = &key_node.notes {
+        if let Some(notes) = key_node.notes() {
             comments(self.stream.source, items, &notes.head, false);
             comments(self.stream.source, items, &notes.line, false);
         }
         // a collection tells its comments inside
         let value_notes = match value_node.kind {
-            Kind::Scalar { .. } | Kind::Alias { .. } => value_node.notes.as_deref(),
+            Kind::Scalar { .. } | Kind::Alias { .. } => value_node.notes(),
             Kind::Sequence(_) | Kind::Mapping(_) => None,
         };
         if let Some(notes) = value_notes {
@@ -132,7 +132,7 @@ impl<'a, 's> Composer<'a, 's> {
         if let Some(notes) = value_notes {
             comments(self.stream.source, items, &notes.foot, false);
         }
-        if let Some(notes) = &key_node.notes {
+        if let Some(notes) = key_node.notes() {
             comments(self.stream.source, items, &notes.foot, false);
         }
         Ok(())
@@ -179,14 +179,14 @@ impl<'a, 's> Composer<'a, 's> {
 
     fn sequence(&mut self, id: NodeId, node: &Node<'s>, nodes: &[NodeId], own: Own) -> Compose<Vec<Element>> {
         let mut elements = Vec::with_capacity(nodes.len());
-        let notes = if own == Own::Inside { node.notes.as_deref() } else { None };
+        let notes = if own == Own::Inside { node.notes() } else { None };
         if let Some(notes) = notes {
             comments(self.stream.source, &mut elements, &notes.head, false);
             comments(self.stream.source, &mut elements, &notes.line, false);
         }
         self.open.push(id);
         for item in nodes {
-            let item_notes: Option<&Notes<'_>> = self.stream.node(*item).notes.as_deref();
+            let item_notes: Option<&Notes<'_>> = self.stream.node(*item).notes();
             if let Some(notes) = item_notes {
                 comments(self.stream.source, &mut elements, &notes.head, false);
                 comments(self.stream.source, &mut elements, &notes.line, true);
@@ -204,7 +204,7 @@ impl<'a, 's> Composer<'a, 's> {
     }
 
     fn scalar(&self, node: &Node<'s>, text: &str, plain: bool) -> Compose<Scalar> {
-        resolve(text, plain, node.tag.as_deref(), self.stream.source)
+        resolve(text, plain, node.tag(), self.stream.source)
             .map_err(|problem| YamlError::at(node.line - 1, problem))
     }
 
@@ -282,7 +282,7 @@ const FEW_KEYS: usize = 16;
 
 /// `<<` without quotes, or anything tagged so.
 pub(super) fn is_merge(node: &Node<'_>) -> bool {
-    match (&node.kind, node.tag.as_deref()) {
+    match (&node.kind, node.tag()) {
         (Kind::Scalar { text, plain }, None | Some("!")) => *plain && &**text == "<<",
         (Kind::Scalar { .. }, Some(tag)) => tag == "!!merge",
         _ => false,

@@ -82,7 +82,7 @@ impl<'s> Stream<'s> {
     /// The typed value of a scalar node.
     pub fn scalar(&self, node: &Node<'s>) -> Option<Result<Scalar, YamlError>> {
         let Kind::Scalar { text, plain } = &node.kind else { return None };
-        let resolved = resolve::resolve(text, *plain, node.tag.as_deref(), self.source);
+        let resolved = resolve::resolve(text, *plain, node.tag(), self.source);
         Some(resolved.map_err(|problem| YamlError::at(node.line - 1, problem)))
     }
 

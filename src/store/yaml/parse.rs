@@ -19,11 +19,28 @@ pub struct NodeId(u32);
 pub struct Node<'s> {
     /// What it is.
     pub kind: Kind<'s>,
-    /// The resolved tag, `!!x` for YAML's own, if one was written.
-    pub tag: Option<Box<str>>,
     /// Line on which it begins, from 1.
     pub line: u32,
-    pub(super) notes: Option<Box<Notes<'s>>>,
+    extras: Option<Box<Extras<'s>>>,
+}
+
+/// What few nodes have.
+#[derive(Default)]
+struct Extras<'s> {
+    tag: Option<Box<str>>,
+    notes: Notes<'s>,
+}
+
+impl<'s> Node<'s> {
+    /// The resolved tag, `!!x` for YAML's own, if one was written.
+    pub fn tag(&self) -> Option<&str> {
+        self.extras.as_ref()?.tag.as_deref()
+    }
+
+    /// Its comments.
+    pub(super) fn notes(&self) -> Option<&Notes<'s>> {
+        self.extras.as_ref().map(|extras| &extras.notes)
+    }
 }
 
 /// What a node holds.
@@ -36,9 +53,9 @@ pub enum Kind<'s> {
         plain: bool,
     },
     /// A list.
-    Sequence(Vec<NodeId>),
+    Sequence(Box<[NodeId]>),
     /// Key, value, key, value, …
-    Mapping(Vec<NodeId>),
+    Mapping(Box<[NodeId]>),
     /// Another name for a node.
     Alias {
         /// The anchor.
@@ -144,17 +161,18 @@ impl<'s> Parser<'s> {
     }
 
     fn add(&mut self, kind: Kind<'s>, tag: Option<Box<str>>, mark: Mark, notes: Notes<'s>) -> NodeId {
-        let notes = if notes.is_empty() { None } else { Some(Box::new(notes)) };
-        self.nodes.push(Node { kind, tag, line: mark.line + 1, notes });
+        let plain = tag.is_none() && notes.is_empty();
+        let extras = if plain { None } else { Some(Box::new(Extras { tag, notes })) };
+        self.nodes.push(Node { kind, line: mark.line + 1, extras });
         NodeId(self.nodes.len() as u32 - 1)
     }
 
     fn notes(&mut self, id: NodeId) -> &mut Notes<'s> {
-        self.nodes[id.0 as usize].notes.get_or_insert_default()
+        &mut self.nodes[id.0 as usize].extras.get_or_insert_default().notes
     }
 
     fn has_notes(&self, id: NodeId) -> bool {
-        self.nodes[id.0 as usize].notes.is_some()
+        self.nodes[id.0 as usize].extras.is_some()
     }
 
     /// Where a value is missing: null, without comments.
@@ -330,7 +348,7 @@ impl<'s> Parser<'s> {
             (notes.line, notes.foot) = (end.line, end.foot);
         }
         match &mut self.nodes[id.0 as usize].kind {
-            Kind::Sequence(nodes) | Kind::Mapping(nodes) => *nodes = children,
+            Kind::Sequence(nodes) | Kind::Mapping(nodes) => *nodes = children.into(),
             Kind::Scalar { .. } | Kind::Alias { .. } => {}
         }
         id
@@ -338,7 +356,7 @@ impl<'s> Parser<'s> {
 
     fn block_sequence(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = std::mem::take(&mut self.stem);
-        let id = self.open(Kind::Sequence(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Sequence(Box::default()), tag, mark, head);
         self.take()?;
         let mut items = Vec::new();
         loop {
@@ -361,7 +379,7 @@ impl<'s> Parser<'s> {
 
     /// A list at the column of the key that it belongs to.
     fn indentless_sequence(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
-        let id = self.open(Kind::Sequence(Vec::new()), tag, mark, Piece::default());
+        let id = self.open(Kind::Sequence(Box::default()), tag, mark, Piece::default());
         let mut items = Vec::new();
         while self.peek()? == Sort::BlockEntry {
             let item = match self.entry()? {
@@ -388,7 +406,7 @@ impl<'s> Parser<'s> {
 
     fn block_mapping(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = std::mem::take(&mut self.stem);
-        let id = self.open(Kind::Mapping(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Mapping(Box::default()), tag, mark, head);
         self.take()?;
         let mut pairs = Vec::new();
         loop {
@@ -420,16 +438,19 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// A key with its value in one token. Comments that wait belong to the key, since none stands inside.
+    /// A key with its value in one token. Comments go where they would go if there were four.
     fn usual_pair(&mut self, pairs: &mut Vec<NodeId>) -> Parse<()> {
         let notes = self.attach();
-        let Token { kind: TokenKind::Pair { key, value }, start } = self.take()? else {
+        let Token { kind: TokenKind::Pair(pair), start } = self.take()? else {
             return self.error("did not find expected key");
         };
-        let scalar = |text| Kind::Scalar { text: Piece::Borrowed(text), plain: true };
-        let key = self.add(scalar(key), None, start, notes);
-        let value = self.add(scalar(value), None, start, Notes::default());
+        let scalar = |text, plain| Kind::Scalar { text: Piece::Borrowed(text), plain };
+        let key = self.add(scalar(pair.key, true), None, start, notes);
         self.lift_key_foot(pairs, key);
+        self.scanner.comments.merge_up_to(pair.value_start.index, false);
+        let notes = self.attach();
+        let value = self.add(scalar(pair.value, pair.plain), None, start, notes);
+        self.lift_foot(key, value);
         pairs.extend([key, value]);
         Ok(())
     }
@@ -469,7 +490,7 @@ impl<'s> Parser<'s> {
 
     fn flow_sequence(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = self.attach().head;
-        let id = self.open(Kind::Sequence(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Sequence(Box::default()), tag, mark, head);
         self.take()?;
         let mut items = Vec::new();
         loop {
@@ -495,7 +516,7 @@ impl<'s> Parser<'s> {
     /// `[key: value]`: a mapping of one pair.
     fn single_pair(&mut self) -> Parse<NodeId> {
         let mark = self.mark()?;
-        let id = self.open(Kind::Mapping(Vec::new()), None, mark, Piece::default());
+        let id = self.open(Kind::Mapping(Box::default()), None, mark, Piece::default());
         let key = match self.next()? {
             Sort::Value | Sort::FlowEntry | Sort::FlowSequenceEnd => {
                 // the reference passes this token, whatever it is
@@ -517,7 +538,7 @@ impl<'s> Parser<'s> {
 
     fn flow_mapping(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = self.attach().head;
-        let id = self.open(Kind::Mapping(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Mapping(Box::default()), tag, mark, head);
         self.take()?;
         let mut pairs = Vec::new();
         loop {

@@ -59,11 +59,18 @@ pub(super) enum TokenKind<'s> {
         text: Piece<'s>,
         style: ScalarStyle,
     },
-    /// The usual line: a key, a colon and a value, which are four tokens elsewhere.
-    Pair {
-        key: &'s str,
-        value: &'s str,
-    },
+    /// The usual line, which is four tokens elsewhere.
+    Pair(Pair<'s>),
+}
+
+/// A plain key, a colon and a value.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Pair<'s> {
+    pub(super) key: &'s str,
+    pub(super) value: &'s str,
+    /// Whether the value stands without quotes.
+    pub(super) plain: bool,
+    pub(super) value_start: Mark,
 }
 
 #[derive(Clone, PartialEq)]
@@ -138,7 +145,8 @@ pub(super) struct Scanner<'s> {
 const SIMPLE_KEY_LIMIT: usize = 1024;
 
 /// The queue holds this many tokens before one is handed out, so that the comments behind a token are known when it
-/// is looked at (yaml.md §2.13). A pair counts as the four tokens that it stands for.
+/// is looked at (yaml.md §2.13). A pair stands for four, but what is behind it
+/// must be known too.
 const LOOK_AHEAD: usize = 3;
 
 type Scan<T> = Result<T, YamlError>;
@@ -241,8 +249,8 @@ impl<'s> Scanner<'s> {
     }
 
     fn looked_ahead(&self) -> bool {
-        let is_pair = |token: &Token<'_>| matches!(token.kind, TokenKind::Pair { .. });
-        self.tokens.len() >= LOOK_AHEAD || self.tokens.iter().any(is_pair)
+        let is_pair = |token: &Token<'_>| matches!(token.kind, TokenKind::Pair(_));
+        self.tokens.len() >= LOOK_AHEAD || (self.tokens.len() > 1 && self.tokens.iter().any(is_pair))
     }
 
     fn head_may_be_a_key(&mut self) -> Scan<bool> {
@@ -670,18 +678,15 @@ impl<'s> Scanner<'s> {
 
     // For the scalars and the usual line, in their own files
 
-    /// A key with a plain value, on a line of its own in a block mapping that is open already.
-    pub(super) fn push_pair(
-        &mut self,
-        key: (Mark, &'s str),
-        colon: Mark,
-        value: (Mark, &'s str),
-    ) -> Scan<()> {
+    /// A pair in a block mapping that is open already. `next`: where the search for the next token begins.
+    pub(super) fn push_pair(&mut self, pair: Pair<'s>, colon: Mark, next: Mark) -> Scan<()> {
         self.remove_simple_key()?;
-        self.simple_key_allowed = true;
-        self.tokens.push_back(Token { kind: TokenKind::Pair { key: key.1, value: value.1 }, start: key.0 });
+        // behind a plain value the line has ended already
+        self.simple_key_allowed = pair.plain;
+        self.tokens.push_back(Token { kind: TokenKind::Pair(pair), start: self.mark });
         let passed = |kind, start| Some(Passed { kind, start });
-        self.newest = [passed(PassedKind::Other, value.0), passed(PassedKind::Value, colon)];
+        self.newest = [passed(PassedKind::Other, pair.value_start), passed(PassedKind::Value, colon)];
+        self.mark = next;
         Ok(())
     }
 

@@ -49,7 +49,7 @@ impl Sort {
             TokenKind::Anchor(_) => Self::Anchor,
             TokenKind::Tag { .. } => Self::Tag,
             TokenKind::Scalar { .. } => Self::Scalar,
-            TokenKind::Pair { .. } => Self::Pair,
+            TokenKind::Pair(_) => Self::Pair,
         }
     }
 }
