@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use support::keys::recipient;
-use support::outcome::{Ending, Outcome};
+use support::outcome::{Ending, Outcome, refused};
 use support::scratch::Scratch;
 
 /// A scratch folder with `a.yaml`, encrypted for alice.
@@ -20,16 +20,6 @@ fn encrypted() -> Scratch {
 
 fn decrypt(scratch: &Scratch, arguments: &[&str]) -> Outcome {
     scratch.call([&["decrypt"], arguments].concat()).keys(["age-alice"]).outcome()
-}
-
-/// Failed with this exit status, these words on standard error, and nothing on standard output.
-fn refused(outcome: &Outcome, status: i32, words: &[&str]) {
-    let messages = outcome.messages();
-    assert_eq!(outcome.ending, Ending::Exited(status), "{messages}");
-    assert!(outcome.stdout.is_empty(), "{:?}", String::from_utf8_lossy(&outcome.stdout));
-    for word in words {
-        assert!(messages.contains(word), "{word:?} is missing in {messages:?}");
-    }
 }
 
 #[test]

@@ -81,7 +81,11 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
         None if root.help => translated.push("--help".into()),
         None => return Err(CommandError::NoFile),
         Some(name) if is_command(&name) => {
+            // the flags belong to the innermost command: `--config FILE groups add`
+            let outer = commands.find_subcommand(&name);
+            let inner = rest.as_slice().first().and_then(|word| outer?.find_subcommand(word));
             translated.push(if name == "h" { "help".into() } else { name });
+            translated.extend(inner.and_then(|_| rest.next()));
             translated.extend(root.flags);
             translated.extend(rest);
         }
@@ -195,7 +199,8 @@ impl Flag {
 }
 
 fn flag_takes_value(commands: &Command, name: &str) -> bool {
-    let arguments = commands.get_subcommands().flat_map(Command::get_arguments);
+    let inner = commands.get_subcommands().flat_map(Command::get_subcommands);
+    let arguments = commands.get_subcommands().chain(inner).flat_map(Command::get_arguments);
     arguments
         .filter(|a| a.get_long() == Some(name) || a.get_short().is_some_and(|s| name == s.to_string()))
         .any(|argument| {
@@ -265,6 +270,7 @@ mod tests {
     fn root_flags_reach_the_command() {
         assert_eq!(translated("--age R --verbose encrypt f"), "encrypt --age R --verbose f");
         assert_eq!(translated("--ignore-mac decrypt f"), "decrypt --ignore-mac f");
+        assert_eq!(translated("--config c groups add -file f"), "groups add --config c --file f");
     }
 
     #[test]

@@ -8,12 +8,15 @@
 mod commands;
 mod environment;
 mod error;
+mod key_changes;
 mod legacy;
 mod open;
 mod options;
 mod place;
 mod plan;
 mod private_dir;
+mod prompt;
+mod rewrap;
 mod signals;
 #[cfg(feature = "age")]
 mod terminal;
@@ -23,6 +26,7 @@ mod write_file;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::error::CommandError;
@@ -43,6 +47,11 @@ struct Arguments {
 enum CommandLine {
     Encrypt(Box<commands::encrypt::Encrypt>),
     Decrypt(Box<commands::decrypt::Decrypt>),
+    Rotate(Box<commands::rotate::Rotate>),
+    #[command(subcommand)]
+    Groups(commands::groups::Groups),
+    #[command(name = "updatekeys")]
+    UpdateKeys(Box<commands::updatekeys::UpdateKeys>),
 }
 
 /// Does what the arguments say.
@@ -77,23 +86,45 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
             return Ok(());
         }
     };
-    let matches = command.try_get_matches_from(std::iter::once(OsString::from("rsops")).chain(arguments));
-    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
-    match parsed.map_err(CommandError::Usage)?.command {
+    match parse(command, arguments)?.command {
         CommandLine::Encrypt(encrypt) => encrypt.run(),
         CommandLine::Decrypt(decrypt) => decrypt.run(),
+        CommandLine::Rotate(rotate) => rotate.run(),
+        CommandLine::Groups(groups) => groups.run(),
+        CommandLine::UpdateKeys(updatekeys) => updatekeys.run(),
     }
 }
 
-/// The declaration of all commands; a flag that is given twice counts the second time.
-fn command_line() -> Command {
-    Arguments::command().mut_subcommands(|command| {
-        command.mut_args(|argument| match argument.get_action() {
-            ArgAction::Set if !argument.is_positional() => {
-                let id = argument.get_id().clone();
-                argument.overrides_with(id)
-            }
-            _ => argument,
-        })
+fn parse(command: Command, arguments: Vec<OsString>) -> Result<Arguments, CommandError> {
+    let line = || std::iter::once(OsString::from("rsops")).chain(arguments.iter().cloned());
+    let matches = command.try_get_matches_from(line());
+    matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| match error.kind() {
+        // a command with commands of its own, and none of them (cli.md §1.7)
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            let page = command_line().try_get_matches_from(line().chain(["--help".into()]));
+            CommandError::Usage(page.err().unwrap_or(error))
+        }
+        ErrorKind::InvalidSubcommand => match error.get(ContextKind::InvalidSubcommand) {
+            Some(ContextValue::String(topic)) => CommandError::NoHelpTopic(topic.into()),
+            _ => CommandError::Usage(error),
+        },
+        _ => CommandError::Usage(error),
     })
+}
+
+/// The declaration of all commands.
+fn command_line() -> Command {
+    Arguments::command().mut_subcommands(last_one_counts)
+}
+
+/// A flag that is given twice counts the second time.
+fn last_one_counts(command: Command) -> Command {
+    let command = command.mut_args(|argument| match argument.get_action() {
+        ArgAction::Set if !argument.is_positional() => {
+            let id = argument.get_id().clone();
+            argument.overrides_with(id)
+        }
+        _ => argument,
+    });
+    command.mut_subcommands(last_one_counts)
 }

@@ -75,28 +75,12 @@ impl Place {
             word.as_deref().and_then(Format::from_name).unwrap_or_else(|| Format::from_path(&name))
         };
         let (input_format, output_format) = (format(&formats.input.input_type), format(&formats.output_type));
-        Ok(Self { ui, input, name, input_format, output_format, indent: formats.indent })
+        Ok(Self { ui, input, name, input_format, output_format, indent: formats.indent.indent })
     }
 
     /// The configuration file that `--config` names, or the nearest `.sops.yaml`.
     pub(super) fn configuration(&self, options: &GlobalOptions) -> Result<Configuration, CommandError> {
-        let current = current_directory()?;
-        let path = match &options.config {
-            Some(path) if !path.as_os_str().is_empty() => Some(path.clone()),
-            _ => {
-                let search = search(&current);
-                if let Some(misnamed) = &search.misnamed {
-                    self.ui.warn(Component::Cmd, &misnamed.to_string(), &[]);
-                }
-                search.found
-            }
-        };
-        let Some(path) = path else { return Ok(None) };
-        let config = Config::load(&current, &path).map_err(CommandError::Config)?;
-        for key in config.unknown_keys() {
-            self.ui.warn(Component::Cmd, &format!("{}: {key}", path.display()), &[]);
-        }
-        Ok(Some(config))
+        configuration(&self.ui, options)
     }
 
     /// The configuration for commands that only want its indentation: a broken one is no reason to fail
@@ -174,6 +158,27 @@ pub(super) fn read_stdin() -> io::Result<Zeroizing<Vec<u8>>> {
         let length = read.len();
         stdin.consume(length);
     }
+}
+
+/// The configuration file that `--config` names, or the nearest `.sops.yaml`.
+pub(super) fn configuration(ui: &Ui, options: &GlobalOptions) -> Result<Configuration, CommandError> {
+    let current = current_directory()?;
+    let path = match &options.config {
+        Some(path) if !path.as_os_str().is_empty() => Some(path.clone()),
+        _ => {
+            let search = search(&current);
+            if let Some(misnamed) = &search.misnamed {
+                ui.warn(Component::Cmd, &misnamed.to_string(), &[]);
+            }
+            search.found
+        }
+    };
+    let Some(path) = path else { return Ok(None) };
+    let config = Config::load(&current, &path).map_err(CommandError::Config)?;
+    for key in config.unknown_keys() {
+        ui.warn(Component::Cmd, &format!("{}: {key}", path.display()), &[]);
+    }
+    Ok(Some(config))
 }
 
 /// A file that `--config` names must be there.

@@ -61,6 +61,11 @@ impl Scratch {
         fs::read(self.folder().join(name)).map_err(|e| format!("{name}: {e}"))
     }
 
+    pub(crate) fn text(&self, name: &str) -> String {
+        let bytes = self.read(name).unwrap_or_else(|complaint| panic!("{complaint}"));
+        String::from_utf8(bytes).unwrap_or_else(|_| panic!("{name} is no text"))
+    }
+
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.folder().join(name).exists()
     }
