@@ -17,6 +17,7 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use support::keys::recipient;
 use support::program::{binary, setting};
@@ -98,7 +99,8 @@ fn or_skip(what: &str, found: Option<PathBuf>) -> Option<PathBuf> {
     if found.is_none() {
         let reason = format!("{what} is missing, which tests/clients/install.sh fetches");
         assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
-        say(&format!("clients: a test is skipped: {reason}"));
+        let test = thread::current();
+        say(&format!("skipped: {}: {reason}", test.name().unwrap_or("a test")));
     }
     found
 }
