@@ -57,7 +57,7 @@ impl Sample {
     }
 
     fn encrypted(self, key: &DataKey) -> Vec<u8> {
-        encrypt(&self.text(), key, self)
+        encrypt(self.text(), key, self)
     }
 }
 
@@ -106,7 +106,7 @@ fn json(words: &mut Words, items: usize) -> String {
     format!("{{{}}}", members.join(", "))
 }
 
-fn encrypt(text: &[u8], key: &DataKey, sample: Sample) -> Vec<u8> {
+fn encrypt(text: Vec<u8>, key: &DataKey, sample: Sample) -> Vec<u8> {
     let store = sample.store();
     let mut group = KeyGroup::new([Key::Age(AgeKey { recipient: "age1bench".to_owned() })]);
     group.keys[0].enc = "wrapped".to_owned();
@@ -115,7 +115,7 @@ fn encrypt(text: &[u8], key: &DataKey, sample: Sample) -> Vec<u8> {
         _ => Selectors::default().selection().expect("the default selection"),
     };
     let metadata = Metadata::new(vec![group], selection, Coverage::All);
-    let document = PlainDocument::load(&*store, text).expect("the sample is valid");
+    let document = PlainDocument::load(&*store, text.into()).expect("the sample is valid");
     document.encrypt(metadata, key, &Nonces::default(), &*store).expect("it encrypts")
 }
 
@@ -123,7 +123,7 @@ fn encrypt(text: &[u8], key: &DataKey, sample: Sample) -> Vec<u8> {
 #[divan::bench(args = SAMPLES)]
 fn encrypt_file(bencher: Bencher<'_, '_>, sample: Sample) {
     let (text, key) = (sample.text(), DataKey::generate().expect("random numbers"));
-    bencher.bench_local(|| encrypt(black_box(&text), &key, sample));
+    bencher.with_inputs(|| text.clone()).bench_local_values(|text| encrypt(text, &key, sample));
 }
 
 /// From bytes to bytes, MAC included.
@@ -131,8 +131,8 @@ fn encrypt_file(bencher: Bencher<'_, '_>, sample: Sample) {
 fn decrypt_file(bencher: Bencher<'_, '_>, sample: Sample) {
     let key = DataKey::generate().expect("random numbers");
     let (bytes, store) = (sample.encrypted(&key), sample.store());
-    bencher.bench_local(|| {
-        let document = EncryptedDocument::load(&*store, black_box(&bytes)).expect("it loads");
+    bencher.with_inputs(|| bytes.clone()).bench_local_values(|bytes| {
+        let document = EncryptedDocument::load(&*store, bytes.into()).expect("it loads");
         let (decrypted, _) = document.decrypt(&key, MacCheck::Required, None).expect("it opens");
         decrypted.document.emit(&*store).expect("it can be written")
     });
@@ -142,7 +142,9 @@ fn decrypt_file(bencher: Bencher<'_, '_>, sample: Sample) {
 #[divan::bench(args = [Sample::Yaml, Sample::Json])]
 fn load_and_emit(bencher: Bencher<'_, '_>, sample: Sample) {
     let (text, store) = (sample.text(), sample.store());
-    bencher.bench_local(|| store.emit(&store.load(black_box(&text)).expect("valid")).expect("written"));
+    bencher
+        .with_inputs(|| text.clone())
+        .bench_local_values(|text| store.emit(&store.load(text.into()).expect("valid")).expect("written"));
 }
 
 #[divan::bench]

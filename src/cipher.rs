@@ -8,9 +8,9 @@ use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aead::{AeadInOut, KeyInit as _};
 use aes_gcm::aes::Aes256;
 use base64::Engine as _;
-use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{alphabet, decoded_len_estimate};
 use zeroize::Zeroize as _;
 
 use crate::data_key::DataKey;
@@ -128,8 +128,17 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 const TAG_LENGTH: usize = 16;
 
-/// Bytes of `ENC[…]` beside the data.
-const FRAME_LENGTH: usize = 128;
+/// What every sealed value begins with.
+const PREFIX: &[u8] = b"ENC[AES256_GCM,data:";
+
+/// Bytes of `ENC[…]` beside the data and the type.
+const FRAME_LENGTH: usize =
+    PREFIX.len() + ",iv:,tag:,type:]".len() + encoded_length(size_of::<Nonce>()) + encoded_length(TAG_LENGTH);
+
+/// Length of the base64 of so many bytes.
+const fn encoded_length(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
+}
 
 /// AES-256-GCM with the key of one file; the key schedule is made once.
 pub struct Cipher {
@@ -137,19 +146,12 @@ pub struct Cipher {
     /// For IVs of other lengths, which only foreign files have.
     key: DataKey,
     random: RandomPool,
-    /// Where values are encrypted; between calls it holds ciphertext.
-    scratch: Vec<u8>,
 }
 
 impl Cipher {
     /// A cipher with this key.
     pub fn new(key: &DataKey) -> Self {
-        Self {
-            gcm: AesGcm::new(key.expose().into()),
-            key: key.clone(),
-            random: RandomPool::default(),
-            scratch: Vec::new(),
-        }
+        Self { gcm: AesGcm::new(key.expose().into()), key: key.clone(), random: RandomPool::default() }
     }
 
     /// Encrypts a value under its path. An empty one stays empty (format.md §4.3).
@@ -167,20 +169,21 @@ impl Cipher {
             Some(nonce) => nonce,
             None => self.random.nonce()?,
         };
-        self.scratch.clear();
-        self.scratch.extend_from_slice(plaintext);
+        // the data are encrypted at the end of the room that their base64 will fill, for a second buffer would cost as
+        // much as the encryption
+        let room = encoded_length(plaintext.len());
+        let start = PREFIX.len() + room - plaintext.len();
+        let mut sealed = Vec::with_capacity(room + FRAME_LENGTH + kind.name().len());
+        sealed.extend_from_slice(PREFIX);
+        sealed.resize(start, 0);
+        sealed.extend_from_slice(plaintext);
+        let data = InOutBuf::from(&mut sealed[start..]);
+        // only a value of more than 64 GiB fails
         let tag = self
             .gcm
-            .encrypt_inout_detached(
-                &nonce.into(),
-                additional_data,
-                InOutBuf::from(self.scratch.as_mut_slice()),
-            )
-            .unwrap_or_default();
-        let data = self.scratch.as_slice();
-        let mut sealed = Vec::with_capacity(data.len().div_ceil(3) * 4 + FRAME_LENGTH);
-        sealed.extend_from_slice(b"ENC[AES256_GCM,data:");
-        encode_into(data, &mut sealed);
+            .encrypt_inout_detached(&nonce.into(), additional_data, data)
+            .map_err(|_| NoRandomness)?;
+        encode_end(&mut sealed[PREFIX.len()..], plaintext.len());
         sealed.extend_from_slice(b",iv:");
         encode_into(&nonce, &mut sealed);
         sealed.extend_from_slice(b",tag:");
@@ -194,16 +197,20 @@ impl Cipher {
     /// Decrypts a value under its path.
     pub fn open(&self, sealed: &[u8], additional_data: &[u8]) -> Result<Opened, OpenError> {
         let parts = Parts::of(sealed).ok_or(OpenError::Format)?;
-        let mut data = Vec::with_capacity(parts.data.len() / 4 * 3 + TAG_LENGTH + 3);
-        decode_into(parts.data, "data", &mut data)?;
-        decode_into(parts.tag, "tag", &mut data)?;
+        // large memory comes zeroed, so that nothing is written twice
+        let mut data =
+            vec![0; decoded_len_estimate(parts.data.len()) + decoded_len_estimate(parts.tag.len())];
+        let text = decode_into(parts.data, "data", &mut data)?;
+        let tag = decode_into(parts.tag, "tag", &mut data[text..])?;
+        data.truncate(text + tag);
         let mut usual = Nonce::default();
         let mut other = Vec::new();
         let nonce = match LENIENT.decode_slice(parts.nonce, &mut usual) {
             Ok(32) => usual.as_slice(),
             _ => {
-                decode_into(parts.nonce, "iv", &mut other)?;
-                other.as_slice()
+                other.resize(decoded_len_estimate(parts.nonce.len()), 0);
+                let length = decode_into(parts.nonce, "iv", &mut other)?;
+                &other[..length]
             }
         };
         let opened = self.authenticate(nonce, additional_data, data)?;
@@ -267,21 +274,32 @@ fn typed(kind: Kind, plaintext: Text) -> Result<Scalar, OpenError> {
 
 fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    out.resize(start + encoded_length(bytes.len()), 0);
     let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
     out.truncate(start + written);
 }
 
-/// Appends what the text stands for.
-fn decode_into(text: &[u8], part: &'static str, out: &mut Vec<u8>) -> Result<(), OpenError> {
-    let start = out.len();
-    if LENIENT.decode_vec(text, out).is_ok() {
-        return Ok(());
+/// Replaces the bytes at the end of the buffer by their base64, which fills the whole buffer. Writing never gets ahead
+/// of reading: what is written is a third longer, and the rest of the buffer is a third of what is read.
+fn encode_end(buffer: &mut [u8], length: usize) {
+    let mut chunk = [0; 768];
+    let (mut read, mut written) = (buffer.len() - length, 0);
+    while read < buffer.len() {
+        let taken = chunk.len().min(buffer.len() - read);
+        chunk[..taken].copy_from_slice(&buffer[read..read + taken]);
+        read += taken;
+        written += STANDARD.encode_slice(&chunk[..taken], &mut buffer[written..]).unwrap_or(0);
+    }
+}
+
+/// Writes what the text stands for. How many bytes that were.
+fn decode_into(text: &[u8], part: &'static str, out: &mut [u8]) -> Result<usize, OpenError> {
+    if let Ok(length) = LENIENT.decode_slice(text, out) {
+        return Ok(length);
     }
     // line breaks are skipped
-    out.truncate(start);
     let joined: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\n' | b'\r')).collect();
-    LENIENT.decode_vec(joined, out).map_err(|_| OpenError::Base64(part))
+    LENIENT.decode_slice(joined, out).map_err(|_| OpenError::Base64(part))
 }
 
 /// The pieces of `ENC[…]`, not yet decoded.
@@ -296,7 +314,7 @@ impl<'a> Parts<'a> {
     /// Takes the text apart as the reference's greedy expression does: from the right, up to the last `]` of the first
     /// line; what follows that is ignored (format.md §4.4).
     fn of(sealed: &'a [u8]) -> Option<Self> {
-        let rest = sealed.strip_prefix(b"ENC[AES256_GCM,data:")?;
+        let rest = sealed.strip_prefix(PREFIX)?;
         let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
         let inside = &line[..memchr::memrchr(b']', line)?];
         let (inside, kind) = cut(inside, b",type:")?;

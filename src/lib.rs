@@ -8,6 +8,7 @@ pub mod keys;
 pub mod mac;
 pub mod metadata;
 pub mod nonces;
+pub mod os_error;
 pub mod pattern;
 pub mod selection;
 pub mod shamir;

@@ -22,6 +22,13 @@ pub enum Coverage {
     OnlyEncrypted,
 }
 
+impl Coverage {
+    /// Whether a leaf is covered. `selected`: whether it is one of the encrypted ones.
+    pub fn covers(self, selected: bool) -> bool {
+        selected || self == Self::All
+    }
+}
+
 /// SHA-512 over the plaintext of all covered values, in document order, nothing between them.
 pub struct Mac {
     hash: Sha512,
@@ -40,7 +47,7 @@ impl Mac {
 
     /// Takes in the plaintext of a leaf. `selected`: whether it is one of the encrypted ones.
     pub fn absorb(&mut self, plaintext: &[u8], selected: bool) {
-        if selected || self.coverage == Coverage::All {
+        if self.coverage.covers(selected) {
             self.hash.update(plaintext);
         }
     }

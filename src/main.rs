@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     match worker.map(thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         // the hook has said what happened
-        Ok(Err(_)) | Err(_) => ExitCode::FAILURE,
+        Ok(Err(_)) => ExitCode::FAILURE,
+        Err(error) => cli::fail_to_start(&error),
     }
 }

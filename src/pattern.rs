@@ -23,6 +23,8 @@ impl Pattern {
         let translated = translate(text)?;
         let regex = RegexBuilder::new(&translated)
             .unicode(true)
+            // what Go compiles must compile
+            .size_limit(MOST_MEMORY)
             .build()
             .map_err(|error| PatternError(last_line(&error.to_string())))?;
         Ok(Self { text: text.to_owned(), regex })
@@ -38,6 +40,9 @@ impl Pattern {
         &self.text
     }
 }
+
+/// Bytes that an expression may take; repetitions of large classes need much.
+const MOST_MEMORY: usize = 512 << 20;
 
 /// Why an expression does not compile.
 #[derive(Debug)]
@@ -60,139 +65,226 @@ fn last_line(error: &str) -> String {
 /// RE2 as Go has it → the regex crate's dialect (format.md §3, advice).
 ///
 /// Go's classes `\d \s \w` and boundaries are ASCII while `.` and `[^a]` match characters, `\Q…\E` quotes, classes
-/// know no nesting and no set operations, and some of the crate's syntax does not exist.
+/// know no nesting and no set operations, repetitions cannot be repeated, and some of the crate's syntax does not exist.
 fn translate(text: &str) -> Result<String, PatternError> {
-    let refuse = |what: &str| Err(PatternError(what.to_owned()));
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut rest = text.chars().peekable();
-    let mut in_class = false;
-    let mut class_start = false;
-    while let Some(c) = rest.next() {
-        let at_class_start = std::mem::take(&mut class_start);
-        match c {
-            '\\' => match rest.next() {
-                Some('Q') if !in_class => {
-                    let mut quoted = String::new();
-                    while let Some(q) = rest.next() {
-                        if q == '\\' && rest.peek() == Some(&'E') {
-                            rest.next();
-                            break;
-                        }
-                        quoted.push(q);
-                    }
-                    out += &regex::escape(&quoted);
-                }
-                Some('d') => out += if in_class { "0-9" } else { "[0-9]" },
-                Some('s') => out += if in_class { r"\t\n\x0C\r " } else { r"[\t\n\x0C\r ]" },
-                Some('w') => out += if in_class { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" },
-                Some('D') => out += "[^0-9]",
-                Some('S') => out += r"[^\t\n\x0C\r ]",
-                Some('W') => out += "[^0-9A-Za-z_]",
-                Some('b') if !in_class => out += r"(?-u:\b)",
-                Some('B') if !in_class => out += r"(?-u:\B)",
-                Some('C') => return refuse(r"invalid escape sequence: `\C`"),
-                Some(e @ ('u' | 'U' | '<' | '>' | 'G' | 'K' | 'X' | 'R' | 'h' | 'H' | 'N' | 'Z')) => {
-                    return refuse(&format!(r"invalid escape sequence: `\{e}`"));
-                }
-                // the name of a class
-                Some(e @ ('p' | 'P')) => {
-                    out.push('\\');
-                    out.push(e);
-                    if rest.peek() == Some(&'{') {
-                        out.extend(rest.by_ref().take_while(|c| *c != '}'));
-                        out.push('}');
-                    }
-                }
-                // octal
-                Some('0') => {
-                    let mut code = 0;
-                    for _ in 0..2 {
-                        let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else { break };
-                        code = code * 8 + digit;
-                        rest.next();
-                    }
-                    out += &format!(r"\x{{{code:x}}}");
-                }
-                Some(e @ '1'..='9') => return refuse(&format!(r"invalid escape sequence: `\{e}`")),
-                Some(e) if !e.is_ascii_alphanumeric() && !e.is_ascii_punctuation() => {
-                    return refuse(&format!(r"invalid escape sequence: `\{e}`"));
-                }
-                Some(e) => {
-                    out.push('\\');
-                    out.push(e);
-                }
-                None => return refuse(r"trailing backslash at end of expression"),
-            },
-            '[' if in_class => {
-                let posix = rest.clone().next() == Some(':');
-                out += if posix { "[" } else { r"\[" };
-                if posix {
-                    // `[:alpha:]` up to its end, so that the bracket does not end the class
-                    while let Some(p) = rest.next() {
-                        out.push(p);
-                        if p == ':' && rest.peek() == Some(&']') {
-                            out.extend(rest.next());
-                            break;
-                        }
-                    }
-                }
-            }
-            '[' => {
-                (in_class, class_start) = (true, true);
-                out.push('[');
-                if rest.peek() == Some(&'^') {
-                    out.extend(rest.next());
-                }
-            }
-            ']' if in_class && at_class_start => out += r"\]",
-            ']' if in_class => {
-                in_class = false;
-                out.push(']');
-            }
-            '&' | '~' if in_class => {
-                out.push('\\');
-                out.push(c);
-            }
-            '-' if in_class && rest.peek() == Some(&'-') => out += r"\-",
-            '(' if !in_class && has_unknown_flags(rest.clone()) => {
-                return refuse("invalid or unsupported Perl syntax: `(?`");
-            }
-            '{' if !in_class => match repetition(rest.clone()) {
-                None => out += r"\{",
-                Some(most) if most > MOST_REPETITIONS => return refuse("invalid repeat count"),
-                Some(_) => out.push('{'),
-            },
-            '}' if !in_class && !out.ends_with(|c: char| c.is_ascii_digit() || c == ',') => out += r"\}",
-            c => out.push(c),
-        }
-    }
-    Ok(out)
+    let mut translation =
+        Translation { out: String::with_capacity(text.len() + 16), rest: text, groups: Vec::new() };
+    translation.expression()?;
+    Ok(translation.out)
 }
 
-/// Whether `(` begins a group with flags that only the regex crate knows. Named groups and look-around are left to
-/// the crate: it accepts the former and refuses the latter, as Go does.
-fn has_unknown_flags(rest: std::iter::Peekable<std::str::Chars<'_>>) -> bool {
-    let mut rest = rest.take_while(|c| !matches!(c, ')' | ':'));
-    rest.next() == Some('?') && {
-        let flags: String = rest.collect();
-        !flags.starts_with(['P', '<', '=', '!']) && flags.contains(['x', 'R', 'u'])
-    }
+struct Translation<'a> {
+    out: String,
+    /// What is not translated yet.
+    rest: &'a str,
+    /// Names of groups.
+    groups: Vec<&'a str>,
 }
 
 /// RE2 repeats nothing more often.
 const MOST_REPETITIONS: u64 = 1000;
 
-/// The larger count if `{` is followed by `n}`, `n,}` or `n,m}`; otherwise it stands for itself.
-fn repetition(rest: std::iter::Peekable<std::str::Chars<'_>>) -> Option<u64> {
-    let rest: String = rest.collect();
-    let (inside, _) = rest.split_once('}')?;
-    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
-    let number = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| text.parse().unwrap_or(u64::MAX))
-    };
-    let least = number(least)?;
-    if most.is_empty() { Some(least) } else { number(most).map(|most| most.max(least)) }
+impl<'a> Translation<'a> {
+    fn expression(&mut self) -> Result<(), PatternError> {
+        // whether what was read last is a repetition
+        let mut repeats = false;
+        while let Some(c) = self.rest.chars().next() {
+            if let Some(length) = self.repetition()? {
+                if repeats {
+                    return refuse("invalid nested repetition operator");
+                }
+                self.copy(length);
+                if self.rest.starts_with('?') {
+                    self.copy(1);
+                }
+                repeats = true;
+                continue;
+            }
+            repeats = false;
+            match c {
+                '\\' => self.escape(false)?,
+                '[' => self.class()?,
+                '(' => self.group()?,
+                '{' | '}' => {
+                    self.out.push('\\');
+                    self.copy(1);
+                }
+                c => self.copy(c.len_utf8()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes bytes over as they are.
+    fn copy(&mut self, length: usize) {
+        let (taken, rest) = self.rest.split_at(length);
+        self.out += taken;
+        self.rest = rest;
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let mut rest = self.rest.chars();
+        let next = rest.next();
+        self.rest = rest.as_str();
+        next
+    }
+
+    /// How long the repetition is that begins here: `*`, `+`, `?`, `{n}`, `{n,}`, `{n,m}`. Other braces stand for
+    /// themselves.
+    fn repetition(&self) -> Result<Option<usize>, PatternError> {
+        let Some(rest) = self.rest.strip_prefix('{') else {
+            return Ok(self.rest.starts_with(['*', '+', '?']).then_some(1));
+        };
+        let Some((inside, _)) = rest.split_once('}') else { return Ok(None) };
+        let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(least) || !(most.is_empty() || is_number(most)) {
+            return Ok(None);
+        }
+        if [least, most]
+            .iter()
+            .any(|n| n.parse().unwrap_or(if n.is_empty() { 0 } else { u64::MAX }) > MOST_REPETITIONS)
+        {
+            return refuse("invalid repeat count");
+        }
+        Ok(Some(inside.len() + 2))
+    }
+
+    /// `(`: names of groups are of no use here, and flags that only the crate knows do not exist. Look-around is left
+    /// to the crate, which refuses it as Go does.
+    fn group(&mut self) -> Result<(), PatternError> {
+        let named = self.rest.strip_prefix("(?P<").or_else(|| self.rest.strip_prefix("(?<"));
+        if let Some(named) = named.filter(|named| !named.starts_with(['=', '!'])) {
+            let (name, rest) = named.split_once('>').unwrap_or_default();
+            let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !is_name || self.groups.contains(&name) {
+                return refuse("invalid named capture");
+            }
+            self.groups.push(name);
+            self.out.push('(');
+            self.rest = rest;
+            return Ok(());
+        }
+        let flags = self.rest.strip_prefix("(?").and_then(|rest| rest.split([')', ':']).next());
+        if flags.is_some_and(|flags| flags.contains(['x', 'R', 'u'])) {
+            return refuse("invalid or unsupported Perl syntax: `(?`");
+        }
+        // what is in the parenthesis of flags is no repetition
+        self.copy(if flags.is_some() { 2 } else { 1 });
+        Ok(())
+    }
+
+    fn class(&mut self) -> Result<(), PatternError> {
+        self.copy(if self.rest.starts_with("[^") { 2 } else { 1 });
+        let mut at_start = true;
+        loop {
+            match self.rest.chars().next() {
+                None => return refuse("missing closing ]"),
+                Some(']') if !at_start => {
+                    self.copy(1);
+                    return Ok(());
+                }
+                Some('\\') => self.escape(true)?,
+                // `[:alpha:]`
+                Some('[') if self.rest.starts_with("[:") => {
+                    let end = self.rest.find(":]").map_or(self.rest.len(), |end| end + 2);
+                    self.copy(end);
+                }
+                Some(c @ (']' | '[' | '&' | '~')) => {
+                    self.out.push('\\');
+                    self.copy(c.len_utf8());
+                }
+                Some('-') if self.rest.starts_with("--") => {
+                    self.out.push('\\');
+                    self.copy(1);
+                }
+                Some(c) => self.copy(c.len_utf8()),
+            }
+            at_start = false;
+        }
+    }
+
+    fn escape(&mut self, in_class: bool) -> Result<(), PatternError> {
+        self.next();
+        let Some(escaped) = self.next() else { return refuse(r"trailing backslash at end of expression") };
+        match escaped {
+            'Q' if !in_class => {
+                let (quoted, rest) = self.rest.split_once(r"\E").unwrap_or((self.rest, ""));
+                self.out += &regex::escape(quoted);
+                self.rest = rest;
+            }
+            'd' => self.out += if in_class { "0-9" } else { "[0-9]" },
+            's' => self.out += if in_class { r"\t\n\x0C\r " } else { r"[\t\n\x0C\r ]" },
+            'w' => self.out += if in_class { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" },
+            'D' => self.out += "[^0-9]",
+            'S' => self.out += r"[^\t\n\x0C\r ]",
+            'W' => self.out += "[^0-9A-Za-z_]",
+            'b' if !in_class => self.out += r"(?-u:\b)",
+            'B' if !in_class => self.out += r"(?-u:\B)",
+            'p' | 'P' => self.property(escaped == 'P')?,
+            '0'..='7' => self.octal(escaped)?,
+            // the crate knows more than Go does
+            'C' | 'u' | 'U' | '<' | '>' | 'G' | 'K' | 'X' | 'R' | 'h' | 'H' | 'N' | 'Z' | '8' | '9' => {
+                return refuse(&format!(r"invalid escape sequence: `\{escaped}`"));
+            }
+            e if !e.is_ascii_alphanumeric() && !e.is_ascii_punctuation() => {
+                return refuse(&format!(r"invalid escape sequence: `\{e}`"));
+            }
+            e => {
+                self.out.push('\\');
+                self.out.push(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// `\pL`, `\p{Greek}`, `\p{^Greek}`: categories and scripts, by the names that Go has for them.
+    fn property(&mut self, mut negated: bool) -> Result<(), PatternError> {
+        let name = match self.rest.strip_prefix('{') {
+            Some(rest) => {
+                let (name, rest) = rest.split_once('}').unwrap_or_default();
+                self.rest = rest;
+                name
+            }
+            None => {
+                let (name, rest) = self.rest.split_at(self.rest.chars().next().map_or(0, char::len_utf8));
+                self.rest = rest;
+                name
+            }
+        };
+        let name = name.strip_prefix('^').map_or(name, |name| {
+            negated = !negated;
+            name
+        });
+        let class = match name.len() {
+            _ if !name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                return refuse("invalid character class range");
+            }
+            1 | 2 => format!("gc={name}"),
+            _ if name == "Any" => "Any".to_owned(),
+            _ => format!("sc={name}"),
+        };
+        self.out += &format!("\\{}{{{class}}}", if negated { 'P' } else { 'p' });
+        Ok(())
+    }
+
+    /// `\012`: up to three digits. One that is not zero and stands alone would be a back-reference.
+    fn octal(&mut self, first: char) -> Result<(), PatternError> {
+        let more = self.rest.bytes().take(2).take_while(|b| (b'0'..=b'7').contains(b)).count();
+        if first != '0' && more == 0 {
+            return refuse(&format!(r"invalid escape sequence: `\{first}`"));
+        }
+        let (digits, rest) = self.rest.split_at(more);
+        self.rest = rest;
+        let code =
+            digits.bytes().fold(first as u32 - '0' as u32, |code, digit| code * 8 + u32::from(digit - b'0'));
+        self.out += &format!(r"\x{{{code:x}}}");
+        Ok(())
+    }
+}
+
+fn refuse<T>(what: &str) -> Result<T, PatternError> {
+    Err(PatternError(what.to_owned()))
 }
 
 #[cfg(test)]
@@ -222,11 +314,38 @@ mod tests {
         assert!(found(r"^[\w.]+$", "a.b"));
         assert!(found("(?i)^SECRET", "secret_x"));
         assert!(found(r"^\p{Cyrillic}+$", "ключ"));
+        assert!(!found(r"^\p{^Cyrillic}+$", "ключ"));
+        assert!(found(r"^\141\07$", "a\u{7}"), "octal");
+        assert!(found("^(?P<1a>a)(?<b>b)$", "ab"));
+        assert!(found(r"^\pL{1,1000}$", "ключ"));
+        assert!(found("^a{2,3}?}$", "aa}"));
     }
 
     #[test]
     fn what_the_reference_cannot_compile_is_an_error() {
-        for pattern in ["(", r"\K", r"(a)\1", "(?=a)", "(?x)a", r"\u0041", "a{1001}", "[z-a]", "*a"] {
+        for pattern in [
+            "(",
+            r"\K",
+            r"(a)\1",
+            "(?=a)",
+            "(?<=a)",
+            "(?x)a",
+            r"\u0041",
+            "a{1001}",
+            "[z-a]",
+            "*a",
+            "a**",
+            "a++",
+            "a+*",
+            "a*??",
+            "a{2}{3}",
+            "a?{2}",
+            "(?P<a.b>a)",
+            "(?P<a>b)(?P<a>c)",
+            r"\p{Alphabetic}",
+            r"\p{greek}",
+            r"\8",
+        ] {
             assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }
     }

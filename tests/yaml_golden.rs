@@ -14,7 +14,7 @@ fn lines(name: &str) -> Vec<Value> {
 }
 
 fn rewrite(text: &str, indent: i64) -> Result<String, String> {
-    let tree = yaml::read(text.as_bytes()).map_err(|e| e.to_string())?;
+    let tree = yaml::read(&text.into()).map_err(|e| e.to_string())?;
     let bytes = yaml::write(&tree, indent).map_err(|e| e.to_string())?;
     String::from_utf8(bytes.to_vec()).map_err(|e| e.to_string())
 }
@@ -43,9 +43,9 @@ fn every_golden_case_has_the_bytes_of_the_reference() {
 fn what_is_written_instead_of_the_reference_s_output_reads_back() {
     for deviation in lines("deviations.jsonl") {
         let text = deviation["out"].as_str().expect("out");
-        let tree = yaml::read(text.as_bytes()).unwrap_or_else(|e| panic!("line {}: {e}", deviation["line"]));
+        let tree = yaml::read(&text.into()).unwrap_or_else(|e| panic!("line {}: {e}", deviation["line"]));
         let original = &lines("golden.jsonl")[deviation["line"].as_u64().expect("line") as usize - 1];
-        let input = yaml::read(original["in"].as_str().expect("in").as_bytes()).expect("the input is valid");
+        let input = yaml::read(&original["in"].as_str().expect("in").into()).expect("the input is valid");
         assert_eq!(leaves(&tree), leaves(&input), "line {}", deviation["line"]);
     }
 }

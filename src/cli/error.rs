@@ -9,11 +9,14 @@ use std::process::ExitCode;
 use rsops::config::ConfigError;
 use rsops::document::{DecryptError, EncryptError, LoadError};
 use rsops::keys::{DuplicateKind, ParseKeyError, RecoverError, WrapFailure};
+pub(super) use rsops::os_error::os_text;
 use rsops::selection::SelectionError;
 use rsops::store::StoreError;
 use rsops::tree::PathError;
 
 use super::environment::as_called;
+use super::prompt::PromptError;
+use super::ui::recovery_words;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub(super) enum CommandError {
         mode: &'static str,
     },
     NoSuchFile(PathBuf),
+    /// `--add-*` or `--rm-*` for a file that is not there.
+    KeysOfMissingFile(PathBuf),
     OutputAndInPlace,
     StdinInPlace,
     StdinWithoutName,
@@ -71,6 +76,8 @@ pub(super) enum CommandError {
     NoRandomness,
     Wrap(WrapFailure),
     Recover(RecoverError),
+    /// The data key stays, but not for these keys.
+    Rewrap(WrapFailure),
     Encrypt(EncryptError),
     Decrypt {
         file: String,
@@ -87,22 +94,51 @@ pub(super) enum CommandError {
         error: io::Error,
     },
     Stdout(io::Error),
+    /// The keys were to be changed, but the file does not verify.
+    Unverified {
+        file: String,
+        reason: String,
+    },
+    /// `groups`.
+    NoFileOption,
+    GroupsAddPositionals,
+    GroupsDeletePositionals,
+    GroupIndex(OsString),
+    NoSuchGroup {
+        number: usize,
+        groups: usize,
+        file: String,
+    },
+    OnlyGroup(String),
+    TooFewGroups {
+        threshold: usize,
+        left: usize,
+    },
+    RecoverForGroups(RecoverError),
+    /// `updatekeys`.
+    NoConfiguration,
+    NothingToUpdate {
+        file: String,
+        error: io::Error,
+    },
+    DirectoryToUpdate(String),
+    Prompt(PromptError),
+    UpdateNotWritten {
+        file: String,
+        error: io::Error,
+    },
+    /// So many of several files; why has been said.
+    FailedUpdates(usize),
     CurrentDirectory(io::Error),
-}
-
-/// The text of the operating system, without the number that `std` adds.
-pub(super) fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text);
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => String::new(),
-    }
+    /// The address space does not hold the stack.
+    NoStack(String),
 }
 
 const SELECTORS: &str = "encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, \
                          encrypted_comment_regex, or unencrypted_comment_regex";
+
+/// They would be left with a data key, or a part of one, that does not fit any more (policy.md §3).
+const UNKNOWN_KINDS: &str = "use the release that wrote them, or one that is newer";
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +150,7 @@ impl fmt::Display for CommandError {
             Self::NoValue(flag) => write!(f, "flag needs an argument: --{flag}"),
             Self::UselessFlag { flag, command } => write!(f, "{command} cannot use --{flag}"),
             Self::NoHelpTopic(topic) => write!(f, "No help topic for '{}'", topic.display()),
-            Self::NoFile => f.write_str("Error: no file specified"),
+            Self::NoFile | Self::NoFileOption => f.write_str("Error: no file specified"),
             Self::NoSuchCommand { typed, mode: "edit" } => {
                 write!(f, "{:?} is no command, and files cannot be edited yet", typed.display())
             }
@@ -122,6 +158,11 @@ impl fmt::Display for CommandError {
             Self::NoSuchFile(path) => {
                 write!(f, "Error: cannot operate on non-existent file \"{}\"", path.display())
             }
+            Self::KeysOfMissingFile(path) => write!(
+                f,
+                "Error: cannot add or remove keys on non-existent file \"{}\", use the `edit` subcommand instead.",
+                path.display()
+            ),
             Self::OutputAndInPlace => f.write_str("Error: cannot operate on both --output and --in-place"),
             Self::StdinInPlace => f.write_str("Error: cannot use --in-place when reading from stdin"),
             Self::StdinWithoutName => {
@@ -172,7 +213,8 @@ impl fmt::Display for CommandError {
                 f.write_str("Could not generate data key: the operating system gives no random numbers")
             }
             Self::Wrap(error) => write!(f, "Could not generate data key: {error}"),
-            Self::Recover(error) => error.fmt(f),
+            Self::Recover(error) => f.write_str(&error.text(&recovery_words())),
+            Self::Rewrap(error) => write!(f, "error updating one or more master keys: {error}"),
             Self::Encrypt(error @ EncryptError::Seal(_)) => {
                 write!(f, "Error encrypting tree: Error walking tree: {error}")
             }
@@ -196,6 +238,43 @@ impl fmt::Display for CommandError {
                 write!(f, "Could not open {kind} file for writing: open {path}: {reason}")
             }
             Self::Stdout(error) => write!(f, "could not write to standard output: {}", os_text(error)),
+            Self::NoStack(reason) => write!(f, "could not start: {reason}"),
+            Self::Unverified { file, reason } => {
+                write!(f, "{file} cannot be verified, so its keys stay as they are: {reason}")
+            }
+            Self::GroupsAddPositionals => f.write_str("error: no positional arguments allowed"),
+            Self::GroupsDeletePositionals => {
+                f.write_str("error: exactly one positional argument (index) required")
+            }
+            Self::GroupIndex(index) => {
+                write!(f, "failed to parse [index] argument: {:?} is no number", index.display())
+            }
+            Self::NoSuchGroup { number, groups, file } => {
+                write!(f, "there is no group {number}: {file} has {groups}, counted from 0")
+            }
+            Self::OnlyGroup(file) => {
+                write!(f, "the only group of {file} cannot be deleted: nobody could decrypt it any more")
+            }
+            Self::TooFewGroups { threshold, left } => write!(
+                f,
+                "removing this key group will make the Shamir threshold impossible to satisfy: Shamir threshold is \
+                 {threshold}, but we only have {left} key groups"
+            ),
+            Self::RecoverForGroups(error) => {
+                f.write_str("Error getting data key: ")?;
+                if let Some((needed, recovered)) = error.needed_and_recovered() {
+                    write!(f, "{needed} successful groups required, got {recovered}\n\n")?;
+                }
+                f.write_str(&error.text(&recovery_words()))
+            }
+            Self::NoConfiguration => f.write_str("config file not found"),
+            Self::NothingToUpdate { file, error } => write!(f, "stat {file}: {}", os_text(error)),
+            Self::DirectoryToUpdate(file) => write!(f, "can't operate on a directory: {file}"),
+            Self::Prompt(error) => error.fmt(f),
+            Self::UpdateNotWritten { file, error } => {
+                write!(f, "could not open file for writing: open {file}: {}", os_text(error))
+            }
+            Self::FailedUpdates(number) => write!(f, "failed updating {number} key(s)"),
             Self::CurrentDirectory(error) => {
                 write!(f, "the current directory cannot be read: {}", os_text(error))
             }
@@ -208,7 +287,7 @@ impl CommandError {
     fn code(&self) -> u8 {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
-            Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) => 1,
+            Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) | Self::NoStack(_) => 1,
             Self::NoValue(_) | Self::UselessFlag { .. } => 1,
             Self::NoSuchCommand { .. }
             | Self::RemoteKeyService(_)
@@ -216,10 +295,24 @@ impl CommandError {
             | Self::Config(_)
             | Self::NoKeys => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
-            Self::NoRandomness | Self::Wrap(_) | Self::Threshold(_) => 1,
-            Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) => 2,
+            Self::NoRandomness | Self::Wrap(_) | Self::Rewrap(_) | Self::Threshold(_) => 1,
+            Self::GroupsAddPositionals
+            | Self::GroupsDeletePositionals
+            | Self::GroupIndex(_)
+            | Self::NoSuchGroup { .. }
+            | Self::OnlyGroup(_)
+            | Self::TooFewGroups { .. }
+            | Self::RecoverForGroups(_) => 1,
+            // `updatekeys` has no codes of its own, not even for files that cannot be written
+            Self::NoConfiguration
+            | Self::NothingToUpdate { .. }
+            | Self::DirectoryToUpdate(_)
+            | Self::Prompt(_)
+            | Self::UpdateNotWritten { .. }
+            | Self::FailedUpdates(_) => 1,
+            Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
             Self::Write { .. } | Self::Stdout(_) | Self::NoHelpTopic(_) => 3,
-            Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) => 4,
+            Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
             Self::RuleSelection(SelectionError::BadPattern { .. }) => 5,
             Self::EncryptionContext => 6,
             Self::OutputAndInPlace | Self::StdinInPlace | Self::StdinWithoutName | Self::Selection(_) => 8,
@@ -227,6 +320,7 @@ impl CommandError {
             Self::Encrypt(EncryptError::Seal(_)) => 23,
             Self::Encrypt(EncryptError::Store(_) | EncryptError::Layout(_) | EncryptError::ReadBack(_)) => 4,
             Self::Decrypt { error: DecryptError::Leaf(_), .. } => 25,
+            Self::KeysOfMissingFile(_) => 49,
             Self::Decrypt { .. } => 51,
             Self::ExtractPath(_) => 91,
             Self::NoDocument => 92,
@@ -240,6 +334,9 @@ impl CommandError {
     /// The next step, where the text does not say it.
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::NoStack(_) => {
+                "512 MiB of address space are needed, of which little is used; `ulimit -v` limits it".to_owned()
+            }
             Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
             Self::UselessFlag { command, .. } => {
                 format!("leave it out; `rsops help {command}` shows the options of {command}")
@@ -260,6 +357,26 @@ impl CommandError {
             Self::Load { file, error: LoadError::Layout(rsops::metadata::LayoutError::NotFound) } => {
                 format!("{file} is not encrypted; `rsops encrypt` does that")
             }
+            Self::Wrap(WrapFailure::UnknownKinds(_)) | Self::Rewrap(WrapFailure::UnknownKinds(_)) => {
+                UNKNOWN_KINDS.to_owned()
+            }
+            Self::Unverified { file, .. } => format!(
+                "it was changed without its keys, or is damaged: restore it, or look at it with `rsops decrypt \
+                 --ignore-mac {file}` and give it a new MAC with `rsops rotate -i --ignore-mac {file}`"
+            ),
+            Self::NoFileOption => "name it with --file".to_owned(),
+            Self::GroupsAddPositionals => "name the file with --file, and keys with --age and its like".to_owned(),
+            Self::GroupsDeletePositionals | Self::GroupIndex(_) => {
+                "groups are counted from 0, as in `rsops groups delete --file secrets.yaml -i 0`".to_owned()
+            }
+            Self::TooFewGroups { .. } => {
+                "--shamir-secret-sharing-threshold lowers the number of groups that are needed".to_owned()
+            }
+            Self::NoConfiguration => {
+                "the creation rules are in .sops.yaml, here or in a directory above; --config names another file"
+                    .to_owned()
+            }
+            Self::Prompt(_) => "answer y or n; --yes answers for you".to_owned(),
             Self::Load { file, error: LoadError::Store(_) } => {
                 format!("{file} may be no encrypted file, or one of another format, which --input-type names")
             }
@@ -271,31 +388,35 @@ impl CommandError {
                 )
             }
             Self::Encrypt(EncryptError::ReadBack(_)) => {
-                "nothing was written: this document cannot be kept in this format; try another --output-type".to_owned()
+                "nothing was written: this document cannot be kept in this format; try another --output-type. Where comments \
+                 select values, put each on a line of its own right above its key, as far to the right"
+                    .to_owned()
             }
-            Self::Write { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+            Self::Write { error, .. } | Self::UpdateNotWritten { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
                 "files are replaced as a whole: the directory must be writable too".to_owned()
             }
             _ => return None,
         })
     }
 
-    /// Says what happened and what to do: the only place that prints errors.
+    /// The end of a command that failed.
     pub(super) fn report(self) -> ExitCode {
-        let code = self.code();
-        if let Self::Usage(error) = &self {
+        self.print();
+        ExitCode::from(self.code())
+    }
+
+    /// Says what happened and what to do: the only place that prints errors.
+    pub(super) fn print(&self) {
+        match self {
             // help goes to standard output
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
-        if let Self::Stdout(error) = &self
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
+            Self::Usage(error) => drop(error.print()),
             // whoever read has seen enough
-            return ExitCode::from(code);
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            _ => {
+                let hint =
+                    self.hint().map(|hint| format!("hint: {}\n", as_called(&hint))).unwrap_or_default();
+                let _ = write!(io::stderr(), "{self}\n{hint}");
+            }
         }
-        let hint = self.hint().map(|hint| format!("hint: {}\n", as_called(&hint))).unwrap_or_default();
-        let _ = write!(io::stderr(), "{self}\n{hint}");
-        ExitCode::from(code)
     }
 }

@@ -432,6 +432,7 @@ mod tests {
     fn root_flags_reach_the_command() {
         assert_eq!(translated("--age R --verbose encrypt f"), "encrypt --age R --verbose f");
         assert_eq!(translated("--ignore-mac decrypt f"), "decrypt --ignore-mac f");
+        assert_eq!(translated("--config c groups add -file f"), "groups add --config c --file f");
         assert_eq!(translated("--ignore-mac encrypt f"), "error");
         // the parser names the flag, and the one that may be meant
         assert_eq!(translated("--nonsense=1 encrypt f"), "encrypt --nonsense=1 f");

@@ -9,6 +9,7 @@ mod commands;
 mod environment;
 mod error;
 mod help;
+mod key_changes;
 mod legacy;
 mod logged;
 mod markdown;
@@ -17,6 +18,8 @@ mod options;
 mod place;
 mod plan;
 mod private_dir;
+mod prompt;
+mod rewrap;
 mod signals;
 #[cfg(feature = "age")]
 mod terminal;
@@ -47,6 +50,11 @@ struct Arguments {
 enum CommandLine {
     Encrypt(Box<commands::encrypt::Encrypt>),
     Decrypt(Box<commands::decrypt::Decrypt>),
+    Rotate(Box<commands::rotate::Rotate>),
+    #[command(subcommand)]
+    Groups(commands::groups::Groups),
+    #[command(name = "updatekeys")]
+    UpdateKeys(Box<commands::updatekeys::UpdateKeys>),
     #[command(subcommand)]
     Completion(completion::Completion),
     Man(commands::man::Man),
@@ -60,6 +68,11 @@ pub(crate) fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }
+}
+
+/// Says why there is no thread to run on.
+pub(crate) fn fail_to_start(error: &std::io::Error) -> ExitCode {
+    CommandError::NoStack(error::os_text(error)).report()
 }
 
 /// Keeps secrets off the disk if the program should crash.
@@ -83,6 +96,9 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
     match parse(command, arguments)?.command {
         CommandLine::Encrypt(encrypt) => encrypt.run(),
         CommandLine::Decrypt(decrypt) => decrypt.run(),
+        CommandLine::Rotate(rotate) => rotate.run(),
+        CommandLine::Groups(groups) => groups.run(),
+        CommandLine::UpdateKeys(updatekeys) => updatekeys.run(),
         CommandLine::Completion(completion) => completion.run(),
         CommandLine::Man(man) => man.run(),
     }
@@ -122,15 +138,19 @@ fn help_page(error: clap::Error, arguments: &[OsString]) -> CommandError {
     })
 }
 
-/// The declaration of all commands; a flag that is given twice counts the second time.
+/// The declaration of all commands.
 fn command_line() -> Command {
-    Arguments::command().name(program()).mut_subcommands(|command| {
-        command.mut_args(|argument| match argument.get_action() {
-            ArgAction::Set if !argument.is_positional() => {
-                let id = argument.get_id().clone();
-                argument.overrides_with(id)
-            }
-            _ => argument,
-        })
-    })
+    Arguments::command().name(program()).mut_subcommands(last_one_counts)
+}
+
+/// A flag that is given twice counts the second time.
+fn last_one_counts(command: Command) -> Command {
+    let command = command.mut_args(|argument| match argument.get_action() {
+        ArgAction::Set if !argument.is_positional() => {
+            let id = argument.get_id().clone();
+            argument.overrides_with(id)
+        }
+        _ => argument,
+    });
+    command.mut_subcommands(last_one_counts)
 }

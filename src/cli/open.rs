@@ -19,8 +19,7 @@ pub(super) struct Opened {
 
 /// Reads an encrypted file.
 pub(super) fn load(place: &Place) -> Result<EncryptedDocument, CommandError> {
-    let bytes = place.read()?;
-    EncryptedDocument::load(&*place.input_store(), &bytes)
+    EncryptedDocument::load(&*place.input_store(), place.read()?.into())
         .map_err(|error| CommandError::Load { file: place.shown(), error })
 }
 

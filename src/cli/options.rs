@@ -9,6 +9,7 @@ use rsops::selection::Selectors;
 use rsops::tree::parse_prefixed_int;
 
 use super::error::CommandError;
+use super::ui::{Component, Ui};
 
 /// Flags of every command.
 #[derive(Args)]
@@ -50,19 +51,35 @@ pub(super) struct FormatOptions {
     /// Use this name instead of that of the file to choose formats and the creation rule
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(super) filename_override: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) indent: IndentOptions,
+}
+
+/// Flags of the commands that write a document.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Formats")]
+pub(super) struct IndentOptions {
     /// Blanks per level of the output
     #[arg(long, value_name = "N", value_parser = integer, allow_hyphen_values = true)]
     pub(super) indent: Option<i64>,
+}
+
+/// Whether the file is changed.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct InPlaceOptions {
+    /// Write the result back to the file instead of standard output
+    #[arg(long, short, num_args = 0..=1, require_equals = true, default_value = "false")]
+    #[arg(default_missing_value = "true", value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    pub(super) in_place: bool,
 }
 
 /// Where the result goes.
 #[derive(Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputOptions {
-    /// Write the result back to the file instead of standard output
-    #[arg(long, short, num_args = 0..=1, require_equals = true, default_value = "false")]
-    #[arg(default_missing_value = "true", value_name = "BOOL", value_parser = switch, hide_default_value = true)]
-    pub(super) in_place: bool,
+    #[command(flatten)]
+    pub(super) in_place: InPlaceOptions,
     /// Write the result to this file instead of standard output
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(super) output: Option<PathBuf>,
@@ -131,12 +148,8 @@ pub(super) struct KeyOptions {
     #[arg(long, short, value_name = "ARNS", env = "SOPS_KMS_ARN", hide_env_values = true)]
     #[arg(allow_hyphen_values = true)]
     kms: Option<String>,
-    /// Profile of the AWS credentials
-    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
-    aws_profile: Option<String>,
-    /// Encryption context for AWS KMS: k:v,k2:v2
-    #[arg(long, value_name = "CONTEXT", allow_hyphen_values = true)]
-    encryption_context: Option<String>,
+    #[command(flatten)]
+    aws: AwsOptions,
     /// Resource ids of GCP KMS keys
     #[arg(long, value_name = "IDS", env = "SOPS_GCP_KMS_IDS", hide_env_values = true)]
     #[arg(allow_hyphen_values = true)]
@@ -153,9 +166,110 @@ pub(super) struct KeyOptions {
     #[arg(long, value_name = "URIS", env = "SOPS_VAULT_URIS", hide_env_values = true)]
     #[arg(allow_hyphen_values = true)]
     hc_vault_transit: Option<String>,
+    #[command(flatten)]
+    pub(super) threshold: ThresholdOptions,
+}
+
+/// What AWS wants to know beside its keys.
+#[derive(Args)]
+#[command(next_help_heading = "Keys")]
+pub(super) struct AwsOptions {
+    /// Profile of the AWS credentials
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    aws_profile: Option<String>,
+    /// Encryption context for AWS KMS: k:v,k2:v2
+    #[arg(long, value_name = "CONTEXT", allow_hyphen_values = true)]
+    encryption_context: Option<String>,
+}
+
+/// How many key groups are needed.
+#[derive(Args)]
+#[command(next_help_heading = "Keys")]
+pub(super) struct ThresholdOptions {
     /// How many key groups are needed to decrypt
     #[arg(long, value_name = "N", value_parser = integer, allow_hyphen_values = true)]
-    pub(super) shamir_secret_sharing_threshold: Option<i64>,
+    shamir_secret_sharing_threshold: Option<i64>,
+}
+
+/// Keys that a rotation adds to the first group. Lists are comma-separated.
+#[derive(Args)]
+#[command(next_help_heading = "Keys to add")]
+pub(super) struct AddedKeys {
+    /// ARNs of AWS KMS keys, each perhaps with `+` and a role
+    #[arg(long, value_name = "ARNS", allow_hyphen_values = true)]
+    add_kms: Option<String>,
+    /// PGP fingerprints
+    #[arg(long, value_name = "FINGERPRINTS", allow_hyphen_values = true)]
+    add_pgp: Option<String>,
+    /// Resource ids of GCP KMS keys
+    #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
+    add_gcp_kms: Option<String>,
+    /// HuaweiCloud KMS keys: region:uuid
+    #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
+    add_hckms: Option<String>,
+    /// URLs of Azure Key Vault keys
+    #[arg(long, value_name = "URLS", allow_hyphen_values = true)]
+    add_azure_kv: Option<String>,
+    /// URIs of HashiCorp Vault transit keys
+    #[arg(long, value_name = "URIS", allow_hyphen_values = true)]
+    add_hc_vault_transit: Option<String>,
+    /// age recipients
+    #[arg(long, value_name = "RECIPIENTS", allow_hyphen_values = true)]
+    add_age: Option<String>,
+}
+
+/// Keys that a rotation takes away from all groups. Lists are comma-separated.
+#[derive(Args)]
+#[command(next_help_heading = "Keys to remove")]
+pub(super) struct RemovedKeys {
+    /// ARNs of AWS KMS keys, each perhaps with `+` and a role
+    #[arg(long, value_name = "ARNS", allow_hyphen_values = true)]
+    rm_kms: Option<String>,
+    /// PGP fingerprints
+    #[arg(long, value_name = "FINGERPRINTS", allow_hyphen_values = true)]
+    rm_pgp: Option<String>,
+    /// Resource ids of GCP KMS keys
+    #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
+    rm_gcp_kms: Option<String>,
+    /// HuaweiCloud KMS keys: region:uuid
+    #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
+    rm_hckms: Option<String>,
+    /// URLs of Azure Key Vault keys
+    #[arg(long, value_name = "URLS", allow_hyphen_values = true)]
+    rm_azure_kv: Option<String>,
+    /// URIs of HashiCorp Vault transit keys
+    #[arg(long, value_name = "URIS", allow_hyphen_values = true)]
+    rm_hc_vault_transit: Option<String>,
+    /// age recipients
+    #[arg(long, value_name = "RECIPIENTS", allow_hyphen_values = true)]
+    rm_age: Option<String>,
+}
+
+/// Keys of a new group. Each flag may be repeated.
+#[derive(Args)]
+#[command(next_help_heading = "Keys")]
+pub(super) struct GroupKeys {
+    /// PGP fingerprints
+    #[arg(long, value_name = "FINGERPRINTS", allow_hyphen_values = true)]
+    pgp: Vec<String>,
+    /// ARNs of AWS KMS keys, each perhaps with `+` and a role
+    #[arg(long, value_name = "ARNS", allow_hyphen_values = true)]
+    kms: Vec<String>,
+    /// Resource ids of GCP KMS keys
+    #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
+    gcp_kms: Vec<String>,
+    /// HuaweiCloud KMS keys: region:uuid
+    #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
+    hckms: Vec<String>,
+    /// URIs of HashiCorp Vault transit keys
+    #[arg(long, value_name = "URIS", allow_hyphen_values = true)]
+    hc_vault_transit: Vec<String>,
+    /// URLs of Azure Key Vault keys
+    #[arg(long, value_name = "URLS", allow_hyphen_values = true)]
+    azure_kv: Vec<String>,
+    /// age recipients
+    #[arg(long, value_name = "RECIPIENTS", allow_hyphen_values = true)]
+    age: Vec<String>,
 }
 
 /// Which values of a new file are encrypted. At most one of these can be set.
@@ -204,26 +318,107 @@ impl SelectionOptions {
 impl KeyOptions {
     /// The keys that are named, in the order of the reference; `None` if none is (config.md §8).
     pub(super) fn keys(&self) -> Result<Option<Vec<Key>>, CommandError> {
-        let lists = [
-            (Kind::AwsKms, &self.kms),
-            (Kind::GcpKms, &self.gcp_kms),
-            (Kind::HcKms, &self.hckms),
-            (Kind::AzureKv, &self.azure_kv),
-            (Kind::Pgp, &self.pgp),
-            (Kind::HcVault, &self.hc_vault_transit),
-            (Kind::Age, &self.age),
-        ];
-        if lists.iter().all(|(_, list)| list.as_deref().unwrap_or_default().is_empty()) {
+        let lists = KeyLists([
+            (Kind::AwsKms, self.kms.as_slice()),
+            (Kind::GcpKms, self.gcp_kms.as_slice()),
+            (Kind::HcKms, self.hckms.as_slice()),
+            (Kind::AzureKv, self.azure_kv.as_slice()),
+            (Kind::Pgp, self.pgp.as_slice()),
+            (Kind::HcVault, self.hc_vault_transit.as_slice()),
+            (Kind::Age, self.age.as_slice()),
+        ]);
+        if lists.are_empty() {
             return Ok(None);
         }
-        let common = Common {
-            aws_profile: self.aws_profile.clone().unwrap_or_default(),
-            encryption_context: self.encryption_context()?,
-        };
-        let keys =
-            lists.iter().map(|(kind, list)| kind.parse_list(list.as_deref().unwrap_or_default(), &common));
+        let common =
+            Common { aws_profile: self.aws.profile(), encryption_context: self.aws.encryption_context()? };
+        lists.keys(&common).map(Some)
+    }
+}
+
+/// Lists of keys as flags give them, in the order in which their keys enter a group (config.md §8).
+pub(super) struct KeyLists<'a>([(Kind, &'a [String]); Kind::ALL.len()]);
+
+impl KeyLists<'_> {
+    /// No key is named.
+    pub(super) fn are_empty(&self) -> bool {
+        self.0.iter().flat_map(|(_, lists)| *lists).all(String::is_empty)
+    }
+
+    pub(super) fn keys(&self, common: &Common) -> Result<Vec<Key>, CommandError> {
+        let lists = self.0.iter().flat_map(|(kind, lists)| lists.iter().map(|list| (*kind, list)));
+        let keys = lists.map(|(kind, list)| kind.parse_list(list, common));
         let keys = keys.collect::<Result<Vec<_>, ParseKeyError>>().map_err(CommandError::Key)?;
-        Ok(Some(keys.into_iter().flatten().collect()))
+        Ok(keys.into_iter().flatten().collect())
+    }
+}
+
+impl AddedKeys {
+    pub(super) fn lists(&self) -> KeyLists<'_> {
+        KeyLists([
+            (Kind::AwsKms, self.add_kms.as_slice()),
+            (Kind::Pgp, self.add_pgp.as_slice()),
+            (Kind::GcpKms, self.add_gcp_kms.as_slice()),
+            (Kind::HcKms, self.add_hckms.as_slice()),
+            (Kind::AzureKv, self.add_azure_kv.as_slice()),
+            (Kind::HcVault, self.add_hc_vault_transit.as_slice()),
+            (Kind::Age, self.add_age.as_slice()),
+        ])
+    }
+}
+
+impl RemovedKeys {
+    pub(super) fn lists(&self) -> KeyLists<'_> {
+        KeyLists([
+            (Kind::AwsKms, self.rm_kms.as_slice()),
+            (Kind::Pgp, self.rm_pgp.as_slice()),
+            (Kind::GcpKms, self.rm_gcp_kms.as_slice()),
+            (Kind::HcKms, self.rm_hckms.as_slice()),
+            (Kind::AzureKv, self.rm_azure_kv.as_slice()),
+            (Kind::HcVault, self.rm_hc_vault_transit.as_slice()),
+            (Kind::Age, self.rm_age.as_slice()),
+        ])
+    }
+}
+
+impl GroupKeys {
+    pub(super) fn lists(&self) -> KeyLists<'_> {
+        KeyLists([
+            (Kind::Pgp, self.pgp.as_slice()),
+            (Kind::AwsKms, self.kms.as_slice()),
+            (Kind::GcpKms, self.gcp_kms.as_slice()),
+            // the reference passes over these (cli.md §13.2), so that the group lacks them
+            (Kind::HcKms, self.hckms.as_slice()),
+            (Kind::HcVault, self.hc_vault_transit.as_slice()),
+            (Kind::AzureKv, self.azure_kv.as_slice()),
+            (Kind::Age, self.age.as_slice()),
+        ])
+    }
+}
+
+impl ThresholdOptions {
+    /// 0 is as good as nothing.
+    pub(super) fn threshold(&self) -> Result<Option<usize>, CommandError> {
+        match self.shamir_secret_sharing_threshold {
+            None | Some(0) => Ok(None),
+            Some(n) => usize::try_from(n).map(Some).map_err(|_| CommandError::Threshold(n)),
+        }
+    }
+}
+
+impl AwsOptions {
+    fn profile(&self) -> String {
+        self.aws_profile.clone().unwrap_or_default()
+    }
+
+    /// For keys of files that exist: a malformed context is only warned of (cli.md §9.3, §13.2).
+    pub(super) fn common_or_warn(&self, ui: &Ui) -> Common {
+        let encryption_context = self.encryption_context().unwrap_or_else(|_| {
+            let text = "Encryption context contains a non-string value, context will not be used";
+            ui.warn(Component::AwsKms, text, &[]);
+            Vec::new()
+        });
+        Common { aws_profile: self.profile(), encryption_context }
     }
 
     /// `k:v,k2:v2`; of a repeated key the last value counts (keys.md §5.2).

@@ -1,15 +1,16 @@
 //! Where a command works: the file, its formats, the configuration (cli.md §3, config.md §1).
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rsops::config::{Config, ConfigError, absolute as absolute_in, search};
 use rsops::data_key::DataKey;
-use rsops::keys::{KeyGroup, KeyService, LocalKeys, WrapFailure, wrap};
+use rsops::keys::{KeyService, LocalKeys, WrapFailure};
+use rsops::metadata::Metadata;
 use rsops::store::{Format, Indent, Store};
-use rsops::tree::Tree;
+use rsops::tree::{TextBuffer, Tree};
 use zeroize::Zeroizing;
 
 use super::error::CommandError;
@@ -77,28 +78,12 @@ impl Place {
             word.as_deref().and_then(Format::from_name).unwrap_or_else(|| Format::from_path(&name))
         };
         let (input_format, output_format) = (format(&formats.input.input_type), format(&formats.output_type));
-        Ok(Self { ui, input, name, input_format, output_format, indent: formats.indent })
+        Ok(Self { ui, input, name, input_format, output_format, indent: formats.indent.indent })
     }
 
     /// The configuration file that `--config` names, or the nearest `.sops.yaml`.
     pub(super) fn configuration(&self, options: &GlobalOptions) -> Result<Configuration, CommandError> {
-        let current = current_directory()?;
-        let path = match &options.config {
-            Some(path) if !path.as_os_str().is_empty() => Some(path.clone()),
-            _ => {
-                let search = search(&current);
-                if let Some(misnamed) = &search.misnamed {
-                    self.ui.warn(Component::Cmd, &misnamed.to_string(), &[]);
-                }
-                search.found
-            }
-        };
-        let Some(path) = path else { return Ok(None) };
-        let config = Config::load(&current, &path).map_err(CommandError::Config)?;
-        for key in config.unknown_keys() {
-            self.ui.warn(Component::Cmd, &format!("{}: {key}", path.display()), &[]);
-        }
-        Ok(Some(config))
+        configuration(&self.ui, options)
     }
 
     /// The configuration for commands that only want its indentation: a broken one is no reason to fail
@@ -122,11 +107,7 @@ impl Place {
             Input::File(path) => fs::read(path)
                 .map(Zeroizing::new)
                 .map_err(|error| CommandError::Read { path: path.clone(), error }),
-            Input::Stdin => {
-                let mut bytes = Zeroizing::new(Vec::new());
-                io::stdin().lock().read_to_end(&mut bytes).map_err(CommandError::ReadStdin)?;
-                Ok(bytes)
-            }
+            Input::Stdin => read_stdin().map_err(CommandError::ReadStdin),
         }
     }
 
@@ -167,6 +148,42 @@ impl Place {
     }
 }
 
+/// All of standard input. A vector that grows would leave copies behind.
+pub(super) fn read_stdin() -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut stdin = io::stdin().lock();
+    let mut text = TextBuffer::default();
+    loop {
+        let read = stdin.fill_buf()?;
+        if read.is_empty() {
+            return Ok(text.into_bytes());
+        }
+        text.extend(read);
+        let length = read.len();
+        stdin.consume(length);
+    }
+}
+
+/// The configuration file that `--config` names, or the nearest `.sops.yaml`.
+pub(super) fn configuration(ui: &Ui, options: &GlobalOptions) -> Result<Configuration, CommandError> {
+    let current = current_directory()?;
+    let path = match &options.config {
+        Some(path) if !path.as_os_str().is_empty() => Some(path.clone()),
+        _ => {
+            let search = search(&current);
+            if let Some(misnamed) = &search.misnamed {
+                ui.warn(Component::Cmd, &misnamed.to_string(), &[]);
+            }
+            search.found
+        }
+    };
+    let Some(path) = path else { return Ok(None) };
+    let config = Config::load(&current, &path).map_err(CommandError::Config)?;
+    for key in config.unknown_keys() {
+        ui.warn(Component::Cmd, &format!("{}: {key}", path.display()), &[]);
+    }
+    Ok(Some(config))
+}
+
 /// A file that `--config` names must be there.
 fn is_missing(error: &ConfigError, options: &GlobalOptions) -> bool {
     options.config.is_some() && matches!(error, ConfigError::Unreadable { .. })
@@ -183,17 +200,13 @@ impl KeyServices {
         self.services.iter().map(|service| service as &dyn KeyService).collect()
     }
 
-    /// Wraps a data key for all keys of the groups. The threshold to store is returned.
-    pub(super) fn wrap(
-        &self,
-        data_key: &DataKey,
-        groups: &mut [KeyGroup],
-        threshold: usize,
-    ) -> Result<usize, WrapFailure> {
-        if groups.len() > 1 {
-            say_split(&self.ui, groups.len(), threshold);
+    /// Wraps a data key for all keys of a file.
+    pub(super) fn wrap(&self, data_key: &DataKey, metadata: &mut Metadata) -> Result<(), WrapFailure> {
+        let groups = metadata.key_groups.len();
+        if groups > 1 {
+            say_split(&self.ui, groups, metadata.shamir_threshold);
         }
-        wrap(data_key, groups, threshold, &self.list())
+        metadata.wrap(data_key, &self.list())
     }
 }
 

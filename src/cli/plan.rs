@@ -61,21 +61,24 @@ impl Plan {
         if groups.is_empty() {
             return Err(CommandError::NoKeys);
         }
-        let threshold = match keys.shamir_secret_sharing_threshold {
-            None | Some(0) => rule.shamir_threshold,
-            Some(n) => usize::try_from(n).map_err(|_| CommandError::Threshold(n))?,
-        };
+        let threshold = keys.threshold.threshold()?.unwrap_or(rule.shamir_threshold);
         Ok(Self { groups, threshold, selection, coverage })
     }
 
     /// A new data key, wrapped for all keys.
     pub(super) fn data_key(self, services: &KeyServices) -> Result<(DataKey, Metadata), CommandError> {
         let mut metadata = Metadata::new(self.groups, self.selection, self.coverage);
-        let data_key = DataKey::generate().map_err(|_| CommandError::NoRandomness)?;
-        metadata.shamir_threshold =
-            services.wrap(&data_key, &mut metadata.key_groups, self.threshold).map_err(CommandError::Wrap)?;
+        metadata.shamir_threshold = self.threshold;
+        let data_key = new_data_key(&mut metadata, services)?;
         Ok((data_key, metadata))
     }
+}
+
+/// A new data key, wrapped for all keys of the metadata.
+pub(super) fn new_data_key(metadata: &mut Metadata, services: &KeyServices) -> Result<DataKey, CommandError> {
+    let data_key = DataKey::generate().map_err(|_| CommandError::NoRandomness)?;
+    services.wrap(&data_key, metadata).map_err(CommandError::Wrap)?;
+    Ok(data_key)
 }
 
 /// The selection, or whose fault it is that there is none.

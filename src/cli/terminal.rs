@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rsops::keys::age::Prompt;
 use rsops::keys::age::secrecy::SecretString;
 
+use super::error::os_text;
 use super::ui::{Component, Ui};
 
 /// Asks on `/dev/tty`.
@@ -21,7 +22,7 @@ impl Terminal {
 
     fn open(&self) -> Result<File, String> {
         OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|error| {
-            let reason = rsops_error_text(&error);
+            let reason = os_text(&error);
             format!(
                 "standard input is not a terminal, and /dev/tty is not available: open /dev/tty: {reason}"
             )
@@ -30,7 +31,7 @@ impl Terminal {
 
     fn ask(&self, question: &str) -> Result<String, String> {
         let mut tty = self.open()?;
-        let failed = |error: std::io::Error| rsops_error_text(&error);
+        let failed = |error: std::io::Error| os_text(&error);
         write!(tty, "{question} ").and_then(|()| tty.flush()).map_err(failed)?;
         let mut line = String::new();
         BufReader::new(tty).read_line(&mut line).map_err(failed)?;
@@ -38,15 +39,10 @@ impl Terminal {
     }
 }
 
-/// The operating system's text, without the number that `std` adds.
-fn rsops_error_text(error: &std::io::Error) -> String {
-    super::error::os_text(error)
-}
-
 impl Prompt for Terminal {
     fn passphrase(&self, question: &str) -> Result<SecretString, String> {
         let mut tty = self.open()?;
-        let failed = |error: std::io::Error| rsops_error_text(&error);
+        let failed = |error: std::io::Error| os_text(&error);
         write!(tty, "{question} ").and_then(|()| tty.flush()).map_err(failed)?;
         let answer = rpassword::read_password().map_err(failed)?;
         // the question goes away again

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Instant;
 
+use rsops::keys::Words;
+
 use super::environment;
 use super::error::CommandError;
+use super::key_changes::Colours;
 
 /// Who speaks (cli.md §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,17 @@ impl Ui {
         if self.verbose {
             self.log(component, Level::Debug, message, fields);
         }
+    }
+
+    /// What is done to which file: the lines of `updatekeys`, in a layout of their own (cli.md §5.3).
+    pub(super) fn progress(&self, text: &str) {
+        let time = jiff::ZonedDateTime::now().strftime("%Y/%m/%d %H:%M:%S").to_string();
+        let _ = writeln!(io::stderr(), "{time} {text}");
+    }
+
+    /// Whether what is printed on standard output shall be coloured.
+    pub(super) fn colours(&self) -> Colours {
+        if colours_are_wanted() { Colours::On } else { Colours::Off }
     }
 
     /// A line for the person who waits.
@@ -204,6 +218,15 @@ fn allows_colours(variable: impl Fn(&str) -> Option<String>) -> bool {
     variable("NO_COLOR").unwrap_or_default().is_empty()
         && variable("CLICOLOR").as_deref() != Some("0")
         && variable("TERM").as_deref() != Some("dumb")
+}
+
+/// How success and failure of keys are told (cli.md §5.4: standard output decides, also for standard error).
+pub(super) fn recovery_words() -> Words {
+    if colours_are_wanted() {
+        Words { success: "\x1b[32mSUCCESS\x1b[0m", failed: "\x1b[31mFAILED\x1b[0m" }
+    } else {
+        Words::PLAIN
+    }
 }
 
 /// A bug shows as one line, without a trace and without the data that it was about.

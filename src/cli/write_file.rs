@@ -64,7 +64,8 @@ fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 
 /// `/dev/stdout` and its like: whoever opened the descriptor would not see another file under its name.
 fn is_descriptor(path: &Path) -> bool {
-    ["/dev", "/proc"].iter().any(|system| path.starts_with(system))
+    // files in /dev/shm are ordinary ones
+    path.starts_with("/proc") || path.starts_with("/dev") && !path.starts_with("/dev/shm")
 }
 
 fn write_through(target: &Path, bytes: &[u8]) -> io::Result<()> {

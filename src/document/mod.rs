@@ -6,22 +6,22 @@
 
 mod open;
 mod seal;
+mod transcript;
 
-use std::collections::HashMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 use crate::cipher::{Cipher, Kind, OpenError};
 use crate::data_key::DataKey;
-use crate::mac::Mac;
 use crate::metadata::{LayoutError, Metadata, MetadataError, append, lift, remove};
 use crate::nonces::Nonces;
 use crate::store::{Store, StoreError};
-use crate::tree::{Scalar, Timestamp, Tree, walk};
+use crate::tree::{Scalar, Source, Text, Timestamp, Tree, walk};
 
 use self::open::Opener;
-use self::seal::{Mover, Sealer};
+use self::seal::{Mover, SealedComments, Sealer};
+use self::transcript::{Transcript, Witness};
 
 pub use self::open::{LeafError, LooseComment};
 pub use self::seal::SealError;
@@ -88,10 +88,8 @@ pub enum DecryptError {
     MacUnreadable(OpenError),
     /// The content is not what was encrypted.
     MacMismatch {
-        /// The MAC in the file, if there is one.
-        stored: Option<String>,
-        /// The MAC of what was read.
-        computed: String,
+        /// Whether the file has a MAC.
+        stored: bool,
     },
 }
 
@@ -100,10 +98,12 @@ impl fmt::Display for DecryptError {
         match self {
             Self::Leaf(error) => error.fmt(f),
             Self::MacUnreadable(error) => write!(f, "Cannot decrypt MAC: {error}"),
-            Self::MacMismatch { stored, computed } => {
-                let stored = stored.as_deref().unwrap_or("no MAC");
-                write!(f, "MAC mismatch. File has {stored}, computed {computed}")
+            // The two MACs are not told, as the reference does: they are hashes of the plaintext, and from that of a
+            // short one it can be guessed.
+            Self::MacMismatch { stored: true } => {
+                f.write_str("MAC mismatch. The file is not what was encrypted")
             }
+            Self::MacMismatch { stored: false } => f.write_str("MAC mismatch. File has no MAC"),
         }
     }
 }
@@ -141,8 +141,8 @@ impl std::error::Error for EncryptError {}
 
 impl PlainDocument {
     /// Reads a plain file.
-    pub fn load(store: &dyn Store, bytes: &[u8]) -> Result<Self, StoreError> {
-        Ok(Self { tree: store.load(bytes)? })
+    pub fn load(store: &dyn Store, source: Source) -> Result<Self, StoreError> {
+        Ok(Self { tree: store.load(source)? })
     }
 
     /// Writes a plain file.
@@ -165,14 +165,14 @@ impl PlainDocument {
         let mut tree = self.tree;
         let mut sealer = Sealer::new(&mut cipher, &metadata, nonces);
         walk(&mut tree, &metadata.selection, &mut sealer).map_err(EncryptError::Seal)?;
-        let (mac, comments) = sealer.finish();
+        let transcript = sealer.finish();
         let now = Timestamp::now();
         metadata.last_modified = Some(now);
         metadata.mac = cipher
-            .seal(Kind::Str, mac.finish().as_bytes(), now.whole_seconds().as_bytes(), None)
+            .seal(Kind::Str, transcript.mac().as_bytes(), now.whole_seconds().as_bytes(), None)
             .map_err(|_| EncryptError::Mac)?;
         let encrypted = EncryptedDocument { tree, metadata };
-        encrypted.settled(cipher, comments, store)
+        encrypted.settled(cipher, &transcript, store)
     }
 }
 
@@ -180,13 +180,10 @@ impl PlainDocument {
 /// that were tried.
 const MOST_MOVES: usize = 4;
 
-/// Which additional data each sealed comment was sealed with, by its sealed text.
-type SealedComments = HashMap<Vec<u8>, Vec<u8>>;
-
 impl EncryptedDocument {
     /// Reads an encrypted file.
-    pub fn load(store: &dyn Store, bytes: &[u8]) -> Result<Self, LoadError> {
-        let mut tree = store.load_encrypted(bytes).map_err(LoadError::Store)?;
+    pub fn load(store: &dyn Store, source: Source) -> Result<Self, LoadError> {
+        let mut tree = store.load_encrypted(source).map_err(LoadError::Store)?;
         let branch = lift(&mut tree, store.layout()).map_err(LoadError::Layout)?;
         let metadata = Metadata::read(&branch).map_err(LoadError::Metadata)?;
         Ok(Self { tree, metadata })
@@ -201,28 +198,27 @@ impl EncryptedDocument {
     ) -> Result<(Decrypted, Metadata), DecryptError> {
         let Self { mut tree, metadata } = self;
         let cipher = Cipher::new(data_key);
-        let mut opener = Opener::lenient(&cipher, metadata.coverage, nonces);
+        let mut opener = Opener::keeping(&cipher, metadata.coverage, nonces);
         walk(&mut tree, &metadata.selection, &mut opener).map_err(DecryptError::Leaf)?;
-        let (mac, loose_comments) = opener.finish();
+        let (witness, loose_comments) = opener.finish();
         if check == MacCheck::Required {
-            verify(&metadata, &cipher, mac)?;
+            verify(&metadata, &cipher, witness)?;
         }
         Ok((Decrypted { document: PlainDocument { tree }, loose_comments }, metadata))
     }
 
     /// The bytes of the file, read back with the data key.
     pub fn to_bytes(&mut self, data_key: &DataKey, store: &dyn Store) -> Result<Vec<u8>, EncryptError> {
-        let bytes = self.emit(store)?;
-        read_back(&bytes, &Cipher::new(data_key), store)?;
-        Ok(bytes)
+        let source = self.emit(store)?;
+        read_back(source.clone(), &Cipher::new(data_key), None, store)?;
+        Ok(source.into_bytes())
     }
 
-    fn emit(&mut self, store: &dyn Store) -> Result<Vec<u8>, EncryptError> {
+    fn emit(&mut self, store: &dyn Store) -> Result<Source, EncryptError> {
         append(&mut self.tree, self.metadata.write(), store.layout()).map_err(EncryptError::Layout)?;
         let bytes = store.emit_encrypted(&self.tree);
         remove(&mut self.tree, store.layout());
-        // nothing secret is in an encrypted file
-        Ok(std::mem::take(&mut *bytes.map_err(EncryptError::Store)?))
+        Ok(bytes.map_err(EncryptError::Store)?.into())
     }
 
     /// The bytes of the file, once every comment is sealed with the path under which it will be found.
@@ -232,20 +228,20 @@ impl EncryptedDocument {
     fn settled(
         mut self,
         mut cipher: Cipher,
-        mut comments: SealedComments,
+        transcript: &Transcript,
         store: &dyn Store,
     ) -> Result<Vec<u8>, EncryptError> {
         for _ in 0..=MOST_MOVES {
-            let bytes = self.emit(store)?;
-            self.tree = Tree::default();
-            if read_back(&bytes, &cipher, store)? == Comments::Settled {
-                return Ok(bytes);
+            let source = self.emit(store)?;
+            let comments =
+                SealedComments::of(self.tree, &self.metadata.selection).map_err(EncryptError::Seal)?;
+            if read_back(source.clone(), &cipher, Some(transcript), store)? == Comments::Settled {
+                return Ok(source.into_bytes());
             }
-            let reread = Self::load(store, &bytes).map_err(|e| EncryptError::ReadBack(e.to_string()))?;
+            let reread = Self::load(store, source).map_err(|e| EncryptError::ReadBack(e.to_string()))?;
             self.tree = reread.tree;
-            let mut mover = Mover::new(&mut cipher, comments);
+            let mut mover = Mover::new(&mut cipher, &comments);
             walk(&mut self.tree, &self.metadata.selection, &mut mover).map_err(EncryptError::Seal)?;
-            comments = mover.finish();
         }
         Err(EncryptError::ReadBack("its comments lie elsewhere each time the file is read".to_owned()))
     }
@@ -258,21 +254,29 @@ enum Comments {
     Moved,
 }
 
-/// Reads what is about to be written and verifies its MAC.
-fn read_back(bytes: &[u8], cipher: &Cipher, store: &dyn Store) -> Result<Comments, EncryptError> {
-    let failed = |reason: String| EncryptError::ReadBack(reason);
+/// Reads what is about to be written and verifies its MAC. `transcript`: what was sealed, if it was sealed just now.
+fn read_back(
+    source: Source,
+    cipher: &Cipher,
+    transcript: Option<&Transcript>,
+    store: &dyn Store,
+) -> Result<Comments, EncryptError> {
+    // what would be the next step for a reader is none here
+    let failed =
+        |reason: String| EncryptError::ReadBack(reason.lines().next().unwrap_or_default().to_owned());
     let EncryptedDocument { mut tree, metadata } =
-        EncryptedDocument::load(store, bytes).map_err(|e| failed(e.to_string()))?;
-    let mut opener = Opener::strict(cipher, metadata.coverage);
+        EncryptedDocument::load(store, source).map_err(|e| failed(e.to_string()))?;
+    let witness = transcript.map_or_else(|| Witness::hash(metadata.coverage), Witness::comparison);
+    let mut opener = Opener::verifying(cipher, witness);
     walk(&mut tree, &metadata.selection, &mut opener).map_err(|e| failed(e.to_string()))?;
-    let (mac, loose) = opener.finish();
-    verify(&metadata, cipher, mac).map_err(|e| failed(e.to_string()))?;
+    let (witness, loose) = opener.finish();
+    verify(&metadata, cipher, witness).map_err(|e| failed(e.to_string()))?;
     Ok(if loose.is_empty() { Comments::Settled } else { Comments::Moved })
 }
 
 /// Compares the MAC of a file with that of what was read (format.md §7.4).
-fn verify(metadata: &Metadata, cipher: &Cipher, mac: Mac) -> Result<(), DecryptError> {
-    let computed = mac.finish();
+fn verify(metadata: &Metadata, cipher: &Cipher, witness: Witness<'_>) -> Result<(), DecryptError> {
+    let computed = witness.mac();
     let stored = match (metadata.mac.is_empty(), metadata.last_modified) {
         (true, _) => None,
         // without the time that it is bound to, the MAC cannot be checked (policy.md §3)
@@ -282,14 +286,15 @@ fn verify(metadata: &Metadata, cipher: &Cipher, mac: Mac) -> Result<(), DecryptE
                 .open(metadata.mac.as_bytes(), time.whole_seconds().as_bytes())
                 .map_err(DecryptError::MacUnreadable)?;
             match (opened.kind, opened.value) {
-                (Kind::Str, Scalar::Text(text)) => Some(text.to_string_lossy().into_owned()),
-                (kind, _) => Some(format!("a MAC of type {}", kind.name())),
+                (Kind::Str, Scalar::Text(text)) => Some(text),
+                _ => Some(Text::default()),
             }
         }
     };
-    if stored.as_deref() == Some(&computed) {
+    let is_same = |stored: &Text| computed.is_some_and(|computed| computed.as_bytes() == stored.as_bytes());
+    if stored.as_ref().is_some_and(is_same) {
         Ok(())
     } else {
-        Err(DecryptError::MacMismatch { stored, computed })
+        Err(DecryptError::MacMismatch { stored: stored.is_some() })
     }
 }

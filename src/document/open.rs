@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::transcript::Witness;
 use crate::cipher::{Cipher, Kind, OpenError, Opened};
-use crate::mac::{Coverage, Mac, with_plaintext};
+use crate::mac::{Coverage, with_plaintext};
 use crate::nonces::Nonces;
 use crate::tree::{Comment, Place, Scalar, Unwalkable, Visit, Visited, key_text};
 
@@ -71,35 +72,37 @@ pub struct LooseComment {
 /// Opens selected leaves and comments, and hashes what is covered.
 pub(super) struct Opener<'a> {
     cipher: &'a Cipher,
-    mac: Mac,
+    witness: Witness<'a>,
     nonces: Option<&'a mut Nonces>,
-    search: Search,
+    purpose: Purpose,
     loose: Vec<LooseComment>,
 }
 
-/// Where a comment's additional data may come from.
+/// What leaves are opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Search {
-    /// From its own place.
-    Own,
-    /// Also from the mappings around: other writers seal comments for the place where they were, not for the one where
-    /// they will be found (policy.md §3).
-    Around,
+enum Purpose {
+    /// To have them. A comment's additional data may also be that of the mappings around: other writers seal comments
+    /// for the place where they were, not for the one where they will be found (policy.md §3).
+    Keep,
+    /// To see that they open, where they stand. They are dropped at once: memory that is used again is faster than new
+    /// memory for all of them.
+    Verify,
 }
 
 impl<'a> Opener<'a> {
     /// For files that others wrote.
-    pub(super) fn lenient(cipher: &'a Cipher, coverage: Coverage, nonces: Option<&'a mut Nonces>) -> Self {
-        Self { cipher, mac: Mac::new(coverage), nonces, search: Search::Around, loose: Vec::new() }
+    pub(super) fn keeping(cipher: &'a Cipher, coverage: Coverage, nonces: Option<&'a mut Nonces>) -> Self {
+        let witness = Witness::hash(coverage);
+        Self { cipher, witness, nonces, purpose: Purpose::Keep, loose: Vec::new() }
     }
 
     /// For what we are about to write.
-    pub(super) fn strict(cipher: &'a Cipher, coverage: Coverage) -> Self {
-        Self { cipher, mac: Mac::new(coverage), nonces: None, search: Search::Own, loose: Vec::new() }
+    pub(super) fn verifying(cipher: &'a Cipher, witness: Witness<'a>) -> Self {
+        Self { cipher, witness, nonces: None, purpose: Purpose::Verify, loose: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> (Mac, Vec<LooseComment>) {
-        (self.mac, self.loose)
+    pub(super) fn finish(self) -> (Witness<'a>, Vec<LooseComment>) {
+        (self.witness, self.loose)
     }
 
     fn remember(&mut self, opened: &Opened, data: &[u8]) {
@@ -113,7 +116,7 @@ impl<'a> Opener<'a> {
             self.remember(&opened, place.additional_data());
             return Some(opened);
         }
-        if self.search == Search::Own || !text.starts_with(b"ENC[") {
+        if self.purpose == Purpose::Verify || !text.starts_with(b"ENC[") {
             return None;
         }
         place.around().find_map(|data| self.cipher.open(text, data).ok())
@@ -136,8 +139,10 @@ impl Visit for Opener<'_> {
                     .map_err(|error| LeafError::Open { path: place.path(), error })?;
                 self.remember(&opened, data);
                 match (opened.kind, opened.value) {
-                    // comments in lists lie there as text; they were not hashed (format.md §7.3)
-                    (Kind::Comment, Scalar::Text(text)) => {
+                    // Comments in lists lie there as text; they were not hashed (format.md §7.3). Anywhere else nobody
+                    // writes them, and nothing may escape the MAC by calling itself one: the type is not
+                    // authenticated.
+                    (Kind::Comment, Scalar::Text(text)) if place.listed => {
                         return Ok(Visited::Comment(Comment { text, inline: false }));
                     }
                     (_, value) => value,
@@ -145,8 +150,11 @@ impl Visit for Opener<'_> {
             }
             other => return Err(LeafError::NotText { path: place.path(), found: other.type_name() }),
         };
-        with_plaintext(&leaf, |plaintext| self.mac.absorb(plaintext, place.selected));
-        Ok(Visited::Leaf(leaf))
+        with_plaintext(&leaf, |plaintext| self.witness.absorb(plaintext, place.selected));
+        Ok(Visited::Leaf(match self.purpose {
+            Purpose::Keep => leaf,
+            Purpose::Verify => Scalar::Null,
+        }))
     }
 
     fn comment(&mut self, place: &Place<'_>, comment: Comment) -> Result<Visited, LeafError> {

@@ -1,15 +1,16 @@
 //! Leaves in clear → sealed leaves.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::thread;
 
-use super::SealedComments;
+use super::transcript::Transcript;
 use crate::cipher::{Cipher, Kind, NoRandomness};
 use crate::mac::{Mac, with_plaintext};
 use crate::metadata::Metadata;
 use crate::nonces::Nonces;
 use crate::selection::Selection;
-use crate::tree::{Comment, Place, Scalar, Text, Unwalkable, Visit, Visited};
+use crate::tree::{Comment, Place, Scalar, Text, Tree, Unwalkable, Visit, Visited, walk};
 
 /// Why a tree cannot be sealed. Displays the reference's wording.
 #[derive(Debug)]
@@ -57,24 +58,19 @@ impl From<NoRandomness> for SealError {
 pub(super) struct Sealer<'a> {
     cipher: &'a mut Cipher,
     mac: Mac,
+    transcript: Transcript,
     nonces: &'a Nonces,
     selection: &'a Selection,
-    comments: SealedComments,
 }
 
 impl<'a> Sealer<'a> {
     pub(super) fn new(cipher: &'a mut Cipher, metadata: &'a Metadata, nonces: &'a Nonces) -> Self {
-        Self {
-            cipher,
-            mac: Mac::new(metadata.coverage),
-            nonces,
-            selection: &metadata.selection,
-            comments: SealedComments::new(),
-        }
+        let Metadata { coverage, ref selection, .. } = *metadata;
+        Self { cipher, mac: Mac::new(coverage), transcript: Transcript::new(coverage), nonces, selection }
     }
 
-    pub(super) fn finish(self) -> (Mac, SealedComments) {
-        (self.mac, self.comments)
+    pub(super) fn finish(self) -> Transcript {
+        self.transcript.close(self.mac)
     }
 }
 
@@ -97,8 +93,16 @@ impl Visit for Sealer<'_> {
                 }
             }
         });
-        let sealed = sealed.transpose()?.flatten();
-        Ok(Visited::Leaf(sealed.map_or(leaf, Scalar::Text)))
+        Ok(Visited::Leaf(match sealed.transpose()?.flatten() {
+            None => {
+                self.transcript.record(leaf.clone(), place.selected);
+                leaf
+            }
+            Some(sealed) => {
+                self.transcript.record(leaf, place.selected);
+                Scalar::Text(sealed)
+            }
+        }))
     }
 
     /// An empty comment has nothing to hide and stays where it is; the reference makes a list element of it
@@ -113,7 +117,6 @@ impl Visit for Sealer<'_> {
         {
             return Err(SealError::CommentMatches { sealed: sealed.to_string_lossy().into_owned() });
         }
-        self.comments.insert(sealed.as_bytes().to_vec(), place.additional_data().to_vec());
         Ok(Visited::Leaf(Scalar::Text(sealed)))
     }
 }
@@ -150,20 +153,44 @@ fn seal_comment(
     cipher.seal(Kind::Comment, text.as_bytes(), data, nonce)
 }
 
+/// The comments of a tree that are sealed, and with which additional data.
+pub(super) struct SealedComments(Vec<(Text, Vec<u8>)>);
+
+impl SealedComments {
+    /// Keeps them, and drops the rest of the tree.
+    pub(super) fn of(mut tree: Tree, selection: &Selection) -> Result<Self, SealError> {
+        let mut comments = Self(Vec::new());
+        walk(&mut tree, selection, &mut comments)?;
+        Ok(comments)
+    }
+}
+
+impl Visit for SealedComments {
+    type Error = SealError;
+
+    fn leaf(&mut self, _: &Place<'_>, _: Scalar) -> Result<Visited, SealError> {
+        Ok(Visited::Leaf(Scalar::Null))
+    }
+
+    fn comment(&mut self, place: &Place<'_>, comment: Comment) -> Result<Visited, SealError> {
+        if comment.text.as_bytes().starts_with(b"ENC[") {
+            self.0.push((comment.text, place.additional_data().to_vec()));
+        }
+        Ok(Visited::Leaf(Scalar::Null))
+    }
+}
+
 /// Seals comments anew that were found elsewhere than they were sealed for. Leaves stay as they are.
 pub(super) struct Mover<'a> {
     cipher: &'a mut Cipher,
-    sealed_for: SealedComments,
-    comments: SealedComments,
+    /// By the sealed text.
+    sealed_for: HashMap<&'a [u8], &'a [u8]>,
 }
 
 impl<'a> Mover<'a> {
-    pub(super) fn new(cipher: &'a mut Cipher, sealed_for: SealedComments) -> Self {
-        Self { cipher, sealed_for, comments: SealedComments::new() }
-    }
-
-    pub(super) fn finish(self) -> SealedComments {
-        self.comments
+    pub(super) fn new(cipher: &'a mut Cipher, comments: &'a SealedComments) -> Self {
+        let sealed_for = comments.0.iter().map(|(text, data)| (text.as_bytes(), data.as_slice())).collect();
+        Self { cipher, sealed_for }
     }
 }
 
@@ -189,7 +216,6 @@ impl Visit for Mover<'_> {
             return Ok(Visited::Comment(Comment { text: clear, inline: comment.inline }));
         }
         let sealed = seal_comment(self.cipher, &Nonces::default(), place, &clear)?;
-        self.comments.insert(sealed.as_bytes().to_vec(), place.additional_data().to_vec());
         // It stays a comment in a list too. As an element, which is what comments of lists become, it could not be
         // read by the one release that hashes such elements (format.md §7.3).
         Ok(Visited::Comment(Comment { text: sealed, inline: comment.inline }))

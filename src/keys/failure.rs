@@ -41,38 +41,67 @@ pub enum RecoverError {
     Length(WrongLength),
 }
 
+/// How success and failure are told. A terminal shows them in colours (cli.md §5.4).
+pub struct Words {
+    /// Of a group that was recovered.
+    pub success: &'static str,
+    /// Of a group or a key that was not.
+    pub failed: &'static str,
+}
+
+impl Words {
+    /// Without colours.
+    pub const PLAIN: Self = Self { success: "SUCCESS", failed: "FAILED" };
+}
+
 /// Widths at which texts are wrapped.
 const ERROR_WIDTH: usize = 60;
 const TEXT_WIDTH: usize = 75;
 
 impl fmt::Display for RecoverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shamir(error) => write!(f, "could not get data key from shamir parts: {error}"),
-            Self::Length(error) => error.fmt(f),
-            Self::NotEnough { groups, threshold, recovered } => {
-                f.write_str("Failed to get the data key required to decrypt the SOPS file.\n\n")?;
-                for (number, group) in groups.iter().enumerate() {
-                    match group {
-                        GroupOutcome::Recovered => write!(f, "Group {number}: SUCCESS\n\n")?,
-                        GroupOutcome::Failed(keys) => {
-                            writeln!(f, "Group {number}: FAILED")?;
-                            writeln!(f, "{}\n", indent(&key_blocks(keys)))?;
-                        }
-                    }
-                }
-                f.write_str(&wrap(&trailer(*threshold, *recovered), TEXT_WIDTH))
-            }
-        }
+        f.write_str(&self.text(&Words::PLAIN))
     }
 }
 
 impl std::error::Error for RecoverError {}
 
-fn key_blocks(keys: &[KeyFailure]) -> String {
+impl RecoverError {
+    /// How many groups would have had to succeed, and how many did.
+    pub fn needed_and_recovered(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::NotEnough { groups, threshold, recovered } if groups.len() > 1 => {
+                Some(((*threshold).max(1), *recovered))
+            }
+            Self::NotEnough { recovered, .. } => Some((1, *recovered)),
+            Self::Shamir(_) | Self::Length(_) => None,
+        }
+    }
+
+    /// All that is known: what became of each group, key and service, and what would have been needed.
+    pub fn text(&self, words: &Words) -> String {
+        let (groups, threshold, recovered) = match self {
+            Self::Shamir(error) => return format!("could not get data key from shamir parts: {error}"),
+            Self::Length(error) => return error.to_string(),
+            Self::NotEnough { groups, threshold, recovered } => (groups, *threshold, *recovered),
+        };
+        let mut text = "Failed to get the data key required to decrypt the SOPS file.\n\n".to_owned();
+        for (number, group) in groups.iter().enumerate() {
+            text += &match group {
+                GroupOutcome::Recovered => format!("Group {number}: {}\n\n", words.success),
+                GroupOutcome::Failed(keys) => {
+                    format!("Group {number}: {}\n{}\n\n", words.failed, indent(&key_blocks(keys, words)))
+                }
+            };
+        }
+        text + &wrap(&trailer(threshold, recovered), TEXT_WIDTH)
+    }
+}
+
+fn key_blocks(keys: &[KeyFailure], words: &Words) -> String {
     let block = |key: &KeyFailure| {
         let items: Vec<String> = key.errors.iter().map(|error| item(error)).collect();
-        format!("{}: FAILED\n{}", key.name, indent(&items.join("\n\n")))
+        format!("{}: {}\n{}", key.name, words.failed, indent(&items.join("\n\n")))
     };
     keys.iter().map(block).collect::<Vec<_>>().join("\n\n")
 }
@@ -86,7 +115,7 @@ fn item(error: &str) -> String {
 
 /// Two blanks in front of every line, the empty ones too.
 fn indent(text: &str) -> String {
-    text.split('\n').map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    text.split_inclusive('\n').map(|line| format!("  {line}")).collect()
 }
 
 fn trailer(threshold: usize, recovered: usize) -> String {
@@ -179,5 +208,19 @@ key group. In order for SOPS to recover the file, at least 2 groups have to
 be successful. In order for a group to be successful, decryption has to
 succeed with any of the keys in that key group.";
         assert_eq!(error.to_string(), expected);
+        let coloured = error.text(&Words { success: "<yes>", failed: "<no>" });
+        assert_eq!(coloured, expected.replace("SUCCESS", "<yes>").replace("FAILED", "<no>"));
+    }
+
+    #[test]
+    fn without_any_service_only_the_keys_are_listed() {
+        let key = |name: &str| KeyFailure { name: name.to_owned(), errors: Vec::new() };
+        let error = RecoverError::NotEnough {
+            groups: vec![GroupOutcome::Failed(vec![key("age1a"), key("age1b")])],
+            threshold: 0,
+            recovered: 0,
+        };
+        let expected = "Group 0: FAILED\n  age1a: FAILED\n  \n  \n  age1b: FAILED\n\n\nRecovery failed";
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }

@@ -7,6 +7,7 @@ pub mod age;
 mod age_key;
 mod aws_kms;
 mod azure_kv;
+mod changes;
 mod failure;
 mod gcp_kms;
 mod hc_vault;
@@ -17,12 +18,13 @@ mod recover;
 
 use std::fmt;
 
-use crate::tree::{Text, Timestamp, Value};
+use crate::tree::{Element, Text, Timestamp, Value};
 
 pub use age_key::AgeKey;
 pub use aws_kms::AwsKmsKey;
 pub use azure_kv::AzureKvKey;
-pub use failure::{KeyFailure, RecoverError};
+pub use changes::{GroupChanges, compare};
+pub use failure::{KeyFailure, RecoverError, Words};
 pub use gcp_kms::GcpKmsKey;
 pub use hc_vault::HcVaultKey;
 pub use hckms::HcKmsKey;
@@ -196,4 +198,23 @@ impl KeyGroup {
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
         Self { keys: keys.into_iter().map(MasterKey::new).collect(), unknown: Vec::new() }
     }
+
+    /// Takes away every key of this name, of whatever kind and however often it is there (cli.md §9.3).
+    pub fn remove(&mut self, key: &Key) {
+        let name = key.to_string();
+        self.keys.retain(|kept| kept.key.to_string() != name);
+    }
+}
+
+/// Names of the lists of keys among entries that this release does not know: kinds that a newer one has. Keys of all
+/// kinds hold what is wrapped for them in `enc` (format.md §9.3).
+pub(crate) fn unknown_kinds(entries: &[(Text, Value)]) -> impl Iterator<Item = String> {
+    let is_key = |element: &Element| match element {
+        Element::Value(Value::Map(fields)) => fields.get("enc").is_some(),
+        _ => false,
+    };
+    entries.iter().filter_map(move |(name, value)| match value {
+        Value::List(elements) if elements.iter().any(is_key) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    })
 }

@@ -54,6 +54,11 @@ impl DecryptionOrder {
         Ok(Self(words.iter().filter_map(kind).collect()))
     }
 
+    /// Keys as they stand in the file, for commands without `--decryption-order`.
+    pub fn stored() -> Self {
+        Self(Vec::new())
+    }
+
     fn sort<'a>(&self, keys: &'a [MasterKey]) -> Vec<&'a MasterKey> {
         let mut sorted: Vec<&MasterKey> = keys.iter().collect();
         let rank = |kind| self.0.iter().position(|k| *k == kind).unwrap_or(self.0.len());
@@ -120,6 +125,8 @@ pub enum WrapFailure {
     NoServices,
     /// The threshold does not fit the groups.
     Shamir(ShamirError),
+    /// Keys are of kinds that this release does not know, so they would keep the old data key.
+    UnknownKinds(Vec<String>),
     /// Keys that no service could wrap for.
     Keys(Vec<KeyFailure>),
 }
@@ -131,6 +138,13 @@ impl fmt::Display for WrapFailure {
             Self::EmptyGroup => f.write_str("[empty key group provided]"),
             Self::NoServices => f.write_str("[no key services provided, cannot update master keys]"),
             Self::Shamir(error) => write!(f, "[could not split data key into parts for Shamir: {error}]"),
+            Self::UnknownKinds(kinds) => {
+                write!(
+                    f,
+                    "[the file has keys of a kind that this release does not know: {}]",
+                    kinds.join(", ")
+                )
+            }
             Self::Keys(failures) => {
                 let texts: Vec<String> = failures
                     .iter()

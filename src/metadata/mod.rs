@@ -5,7 +5,8 @@
 mod layout;
 mod wire;
 
-use crate::keys::KeyGroup;
+use crate::data_key::DataKey;
+use crate::keys::{KeyGroup, KeyService, WrapFailure, unknown_kinds, wrap};
 use crate::mac::Coverage;
 use crate::selection::Selection;
 use crate::tree::{Text, Timestamp, Value};
@@ -50,5 +51,51 @@ impl Metadata {
             version: FORMAT_VERSION.to_owned(),
             unknown: Vec::new(),
         }
+    }
+
+    /// Wraps a data key for all keys, and notes how many groups are needed. Must succeed for all.
+    pub fn wrap(&mut self, data_key: &DataKey, services: &[&dyn KeyService]) -> Result<(), WrapFailure> {
+        let unknown = self.unknown_kinds();
+        if !unknown.is_empty() {
+            return Err(WrapFailure::UnknownKinds(unknown));
+        }
+        self.shamir_threshold = wrap(data_key, &mut self.key_groups, self.shamir_threshold, services)?;
+        Ok(())
+    }
+
+    /// Kinds of keys of the file that this release does not know. It cannot wrap anything for them (policy.md §3).
+    pub fn unknown_kinds(&self) -> Vec<String> {
+        let in_groups = self.key_groups.iter().flat_map(|group| unknown_kinds(&group.unknown));
+        let mut kinds: Vec<String> = unknown_kinds(&self.unknown).chain(in_groups).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Branch, Element, Item};
+
+    fn list_of(field: &str) -> Value {
+        Value::List(vec![Element::Value(Value::Map(Branch {
+            items: vec![Item::entry(field, Value::text("x"))],
+        }))])
+    }
+
+    #[test]
+    fn keys_of_unknown_kinds_are_told_from_other_entries() {
+        let mut metadata = Metadata::new(vec![KeyGroup::default()], Selection::All, Coverage::All);
+        metadata.unknown = vec![
+            ("note".into(), Value::text("x")),
+            ("tags".into(), list_of("name")),
+            ("z".into(), list_of("enc")),
+        ];
+        metadata.key_groups[0].unknown = vec![("a".into(), list_of("enc")), ("z".into(), list_of("enc"))];
+        assert_eq!(metadata.unknown_kinds(), ["a", "z"]);
+        let data_key = DataKey::generate().expect("random numbers");
+        let refused = metadata.wrap(&data_key, &[]).expect_err("nobody can wrap for them");
+        assert!(refused.to_string().ends_with("does not know: a, z]"), "{refused}");
     }
 }

@@ -398,7 +398,7 @@ impl Entries {
     /// Sorted bytewise, as at every level of the metadata.
     fn branch(mut self, unknown: &[(Text, Value)]) -> Branch {
         self.0.extend(unknown.iter().cloned());
-        self.0.sort_by(|a, b| a.0.cmp(&b.0));
+        self.0.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
         Branch { items: self.0.into_iter().map(|(key, value)| Item::entry(key, value)).collect() }
     }
 }
@@ -409,7 +409,11 @@ impl Metadata {
         let mut entries = Entries::default();
         match self.key_groups.as_slice() {
             [] => {}
-            [only] => key_lists(only, &mut entries, |keys| !keys.is_empty()),
+            [only] => {
+                key_lists(only, &mut entries, |keys| !keys.is_empty());
+                // where a file has one group only, it is at the top; what is unknown about it goes there too
+                entries.0.extend(only.unknown.iter().cloned());
+            }
             several => {
                 let groups = several.iter().map(|group| Element::Value(Value::Map(group_branch(group))));
                 entries.add("key_groups", Value::List(groups.collect()));

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::json::JsonStore;
 use super::{Layout, Store, StoreError};
-use crate::tree::{Branch, Found, Item, Scalar, Tree, Value};
+use crate::tree::{Branch, Found, Item, Scalar, Source, Tree, Value};
 
 /// The binary store.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +23,13 @@ impl BinaryStore {
 }
 
 impl Store for BinaryStore {
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        let items = vec![Item::entry(DATA, Value::text(bytes))];
+    fn load(&self, source: Source) -> Result<Tree, StoreError> {
+        let items = vec![Item::entry(DATA, Value::text(source.text(source.as_bytes())))];
         Ok(Tree { branches: vec![Branch { items }] })
     }
 
-    fn load_encrypted(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        self.json().load(bytes)
+    fn load_encrypted(&self, source: Source) -> Result<Tree, StoreError> {
+        self.json().load(source)
     }
 
     fn emit(&self, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -75,17 +75,17 @@ mod tests {
     #[test]
     fn any_bytes_pass_untouched() {
         for bytes in [&b""[..], b"{\"a\": 1}", b"\x00\xff\r\n\n", b"text"] {
-            let tree = STORE.load(bytes).expect("load");
+            let tree = STORE.load(bytes.into()).expect("load");
             assert_eq!(STORE.emit(&tree).expect("emit").as_slice(), bytes);
         }
     }
 
     #[test]
     fn the_encrypted_form_is_json() {
-        let tree = STORE.load(b"").expect("load");
+        let tree = STORE.load("".into()).expect("load");
         let json = STORE.emit_encrypted(&tree).expect("emit");
         assert_eq!(json.as_slice(), b"{\n\t\"data\": \"\"\n}\n");
-        assert!(STORE.load_encrypted(&json).expect("load") == tree);
+        assert!(STORE.load_encrypted(json.into()).expect("load") == tree);
     }
 
     #[test]

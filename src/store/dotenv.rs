@@ -5,8 +5,7 @@ use zeroize::Zeroizing;
 
 use super::scalar_text::{escape_newlines, scalar_text, unescape_newlines};
 use super::{Layout, Store, StoreError};
-use crate::tree::TextBuffer;
-use crate::tree::{Branch, Comment, Found, Item, Scalar, Tree, Value, key_text};
+use crate::tree::{Branch, Comment, Found, Item, Scalar, Source, TextBuffer, Tree, Value, key_text};
 
 /// The dotenv store.
 #[derive(Clone, Copy, Debug)]
@@ -14,9 +13,9 @@ pub struct DotenvStore;
 
 impl Store for DotenvStore {
     /// Reads lines. Quotes, `export`, `$`, blanks and carriage returns are text like any other.
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
+    fn load(&self, source: Source) -> Result<Tree, StoreError> {
         let mut items = Vec::new();
-        for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
+        for (index, line) in source.as_bytes().split(|b| *b == b'\n').enumerate() {
             match line {
                 [] => {}
                 [b'#', comment @ ..] => items.push(Item::Comment(Comment::own_line(comment))),
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     fn load(text: &str) -> Tree {
-        DotenvStore.load(text.as_bytes()).expect(text)
+        DotenvStore.load(text.into()).expect(text)
     }
 
     fn emit(tree: &Tree) -> String {
@@ -175,7 +174,7 @@ mod tests {
     #[test]
     fn a_line_without_equals_sign_is_refused_without_showing_it() {
         for text in ["A=1\nsecret\n", "A=1\n # secret\n", "A=1\n\r\n"] {
-            let message = DotenvStore.load(text.as_bytes()).err().expect(text).to_string();
+            let message = DotenvStore.load(text.into()).err().expect(text).to_string();
             assert!(message.contains("line 2") && !message.contains("secret"), "{message}");
         }
     }

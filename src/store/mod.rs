@@ -6,6 +6,7 @@ pub mod flatten;
 pub mod ini;
 pub mod json;
 pub(crate) mod scalar_text;
+mod structure;
 pub mod yaml;
 mod yaml_store;
 
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::tree::{Branch, Found, Tree};
+use crate::tree::{Branch, Found, Source, Tree};
 
 pub use yaml_store::YamlStore;
 
@@ -68,11 +69,11 @@ pub enum Layout {
 /// ordinary items here: `metadata::layout` takes them out and puts them in.
 pub trait Store {
     /// Reads a plain file.
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError>;
+    fn load(&self, source: Source) -> Result<Tree, StoreError>;
 
     /// Reads an encrypted file, metadata items included.
-    fn load_encrypted(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        self.load(bytes)
+    fn load_encrypted(&self, source: Source) -> Result<Tree, StoreError> {
+        self.load(source)
     }
 
     /// Writes a plain file.

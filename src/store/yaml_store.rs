@@ -3,8 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::yaml::{self, NegativeIndent, YamlError};
-use super::{Layout, Store, StoreError, complex_example};
-use crate::tree::{Branch, Comment, Found, Item, Scalar, Tree, Value};
+use super::{Layout, Store, StoreError, complex_example, structure};
+use crate::tree::{Branch, Found, Source, Tree};
 
 /// The YAML store.
 pub struct YamlStore {
@@ -25,8 +25,8 @@ impl From<NegativeIndent> for StoreError {
 }
 
 impl Store for YamlStore {
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        Ok(yaml::read(bytes)?)
+    fn load(&self, source: Source) -> Result<Tree, StoreError> {
+        Ok(yaml::read(&source)?)
     }
 
     fn emit(&self, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -34,18 +34,11 @@ impl Store for YamlStore {
     }
 
     fn emit_value(&self, found: Found<'_>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let record = match found {
-            Found::Document => return Err(StoreError::new("a whole document is no value")),
-            Found::Value(value) => return Ok(yaml::write_value(value)),
-            Found::Comment(comment) => comment_record(comment),
-            Found::Item(Item::Comment(comment)) => {
-                record([("key", Value::Map(comment_record(comment))), ("value", Value::Scalar(Scalar::Null))])
-            }
-            Found::Item(Item::Entry { key, value }) => {
-                record([("key", Value::Scalar(key.clone())), ("value", value.clone())])
-            }
-        };
-        Ok(yaml::write_value(&Value::Map(record)))
+        match found {
+            Found::Document => Err(StoreError::new("a whole document is no value")),
+            Found::Value(value) => Ok(yaml::write_value(value)),
+            found => Ok(yaml::write_value(&structure::YAML.of(found))),
+        }
     }
 
     fn layout(&self) -> Layout {
@@ -55,14 +48,4 @@ impl Store for YamlStore {
     fn example(&self) -> Branch {
         complex_example()
     }
-}
-
-fn record<const N: usize>(entries: [(&str, Value); N]) -> Branch {
-    Branch { items: entries.into_iter().map(|(key, value)| Item::entry(key, value)).collect() }
-}
-
-/// How `--extract` shows a comment (cli.md §8.2).
-fn comment_record(comment: &Comment) -> Branch {
-    let text = Value::Scalar(Scalar::Text(comment.text.clone()));
-    record([("value", text), ("inline", Value::Scalar(Scalar::Bool(comment.inline)))])
 }

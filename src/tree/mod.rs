@@ -15,7 +15,7 @@ pub use number::{
 };
 pub(crate) use path::key_text;
 pub use path::{Found, Path, PathError, Step};
-pub use text::{Text, TextBuffer};
+pub use text::{Source, Text, TextBuffer};
 pub(crate) use timestamp::nanoseconds;
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use walk::{Place, Unwalkable, Visit, Visited, walk};

@@ -91,6 +91,13 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Whether the offset is less than a day. The reference reads one of 24 hours and can neither write nor decrypt it.
+    pub(super) fn has_usual_offset(&self) -> bool {
+        self.offset_minutes.unsigned_abs() < 24 * 60
+    }
+}
+
 /// RFC 3339 with as much of a fraction as is needed; offset 0 is `Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

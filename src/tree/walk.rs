@@ -14,6 +14,8 @@ pub struct Place<'a> {
     ends: &'a [usize],
     /// Whether the selection encrypts it.
     pub selected: bool,
+    /// Whether it is an element of a list: only there do comments turn into leaves and back (format.md §7.3).
+    pub listed: bool,
 }
 
 /// What a visit makes of a leaf or a comment.
@@ -51,6 +53,11 @@ pub enum Unwalkable {
         /// Where it stands.
         path: String,
     },
+    /// A time whose offset is a day: the reference reads it and can neither write nor decrypt it.
+    Offset {
+        /// Where it stands.
+        path: String,
+    },
 }
 
 impl std::fmt::Display for Unwalkable {
@@ -65,6 +72,10 @@ impl std::fmt::Display for Unwalkable {
                 f,
                 "Cannot walk value, unknown type: uint64\n\
                  hint: the integer at {path} is larger than 64 bits with sign can hold; put it in quotes"
+            ),
+            Self::Offset { path } => write!(
+                f,
+                "timezone hour outside of range [0,23]\nhint: put the time at {path} in quotes, or correct it"
             ),
         }
     }
@@ -89,7 +100,8 @@ impl Place<'_> {
         let mut start = 0;
         let mut path = String::new();
         for end in self.ends {
-            path += &format!("[\"{}\"]", String::from_utf8_lossy(&self.data[start..end - 1]));
+            // control characters are not for terminals
+            path += &format!("[{:?}]", String::from_utf8_lossy(&self.data[start..end - 1]));
             start = *end;
         }
         if path.is_empty() { "the top of the document".to_owned() } else { path }
@@ -119,7 +131,7 @@ impl<V: Visit> Walk<'_, V> {
                 Item::Comment(comment) => {
                     let inline = comment.inline;
                     let taken = std::mem::replace(comment, Comment { text: Text::default(), inline });
-                    let (visited, matches) = self.comment(taken, matched || noted)?;
+                    let (visited, matches) = self.comment(taken, matched || noted, false)?;
                     noted |= matches;
                     *comment = match visited {
                         Visited::Comment(visited) => visited,
@@ -153,13 +165,13 @@ impl<V: Visit> Walk<'_, V> {
             let visited = match element {
                 Element::Comment(comment) => {
                     let taken = std::mem::replace(comment, Comment::own_line(""));
-                    let (visited, matches) = self.comment(taken, matched || noted)?;
+                    let (visited, matches) = self.comment(taken, matched || noted, true)?;
                     noted |= matches;
                     visited
                 }
                 Element::Value(Value::Scalar(leaf)) => {
                     let leaf = std::mem::replace(leaf, Scalar::Null);
-                    let visited = self.leaf(leaf, matched || noted)?;
+                    let visited = self.leaf(leaf, matched || noted, true)?;
                     // an encrypted comment lies in a list as text; opened, it counts as the comment that it is
                     noted = match &visited {
                         Visited::Comment(comment) => {
@@ -189,7 +201,7 @@ impl<V: Visit> Walk<'_, V> {
             Value::List(elements) => self.list(elements, matched),
             Value::Scalar(leaf) => {
                 let taken = std::mem::replace(leaf, Scalar::Null);
-                *leaf = match self.leaf(taken, matched)? {
+                *leaf = match self.leaf(taken, matched, false)? {
                     Visited::Leaf(leaf) => leaf,
                     Visited::Comment(comment) => Scalar::Text(comment.text),
                 };
@@ -198,21 +210,29 @@ impl<V: Visit> Walk<'_, V> {
         }
     }
 
-    fn leaf(&mut self, leaf: Scalar, matched: bool) -> Result<Visited, V::Error> {
+    fn leaf(&mut self, leaf: Scalar, matched: bool, listed: bool) -> Result<Visited, V::Error> {
         let selected = self.selection.selects(matched);
-        let place = Place { data: &self.data, ends: &self.ends, selected };
-        if matches!(leaf, Scalar::Uint(_)) {
-            return Err(Unwalkable::Uint { path: place.path() }.into());
+        let place = Place { data: &self.data, ends: &self.ends, selected, listed };
+        match leaf {
+            Scalar::Uint(_) => Err(Unwalkable::Uint { path: place.path() }.into()),
+            Scalar::Time(time) if !time.has_usual_offset() => {
+                Err(Unwalkable::Offset { path: place.path() }.into())
+            }
+            leaf => self.visitor.leaf(&place, leaf),
         }
-        self.visitor.leaf(&place, leaf)
     }
 
     /// Also whether the comment, in clear, matches the selector. Sealing turns comments into leaves, so a comment
     /// that stays one is in clear afterwards, and one that does not was so before.
-    fn comment(&mut self, comment: Comment, matched: bool) -> Result<(Visited, bool), V::Error> {
+    fn comment(
+        &mut self,
+        comment: Comment,
+        matched: bool,
+        listed: bool,
+    ) -> Result<(Visited, bool), V::Error> {
         let selected = self.selection.selects_comment(matched, comment.text.as_bytes());
         let before = self.selection.matches_comment(comment.text.as_bytes());
-        let place = Place { data: &self.data, ends: &self.ends, selected };
+        let place = Place { data: &self.data, ends: &self.ends, selected, listed };
         let visited = self.visitor.comment(&place, comment)?;
         let matches = match &visited {
             Visited::Comment(after) => self.selection.matches_comment(after.text.as_bytes()),

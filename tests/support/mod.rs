@@ -9,6 +9,8 @@
 #![allow(dead_code)]
 
 pub(crate) mod keys;
+#[cfg(unix)]
+pub(crate) mod moments;
 pub(crate) mod outcome;
 pub(crate) mod program;
 pub(crate) mod report;

@@ -148,7 +148,7 @@ struct StepReference {
 }
 
 /// What a file is like after a step.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct After {
     #[serde(default)]
@@ -171,6 +171,12 @@ pub(crate) struct After {
     pub(crate) gone_by_reference: Vec<String>,
     #[serde(default)]
     pub(crate) count_by_reference: BTreeMap<String, usize>,
+}
+
+impl After {
+    pub(crate) fn same_as(file: &str) -> Self {
+        Self { same_as: Some(file.to_owned()), ..Self::default() }
+    }
 }
 
 impl<'de> Deserialize<'de> for Exit {

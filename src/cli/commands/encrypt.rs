@@ -54,9 +54,8 @@ impl Encrypt {
         let services = key_services(&ui, &self.services)?;
         let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection)?;
 
-        let bytes = place.read()?;
-        let document = PlainDocument::load(&*place.input_store(), &bytes).map_err(CommandError::Parse)?;
-        drop(bytes);
+        let document =
+            PlainDocument::load(&*place.input_store(), place.read()?.into()).map_err(CommandError::Parse)?;
         place.warn_of_duplicates(&document.tree);
         let store = place.output_store(&configuration);
         let first = document.tree.branches.first().ok_or(CommandError::NoDocument)?;

@@ -3,7 +3,10 @@
 pub(super) mod completion;
 pub(super) mod decrypt;
 pub(super) mod encrypt;
+pub(super) mod groups;
 pub(super) mod man;
+pub(super) mod rotate;
+pub(super) mod updatekeys;
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +25,7 @@ enum Target {
 impl Target {
     fn of(options: &OutputOptions, files: &[PathBuf]) -> Result<Self, CommandError> {
         let output = options.output.clone().filter(|path| !path.as_os_str().is_empty());
-        match (options.in_place, output) {
+        match (options.in_place.in_place, output) {
             (true, _) if files.is_empty() => Err(CommandError::StdinInPlace),
             (true, Some(_)) => Err(CommandError::OutputAndInPlace),
             (true, None) => Ok(Self::File { path: files[0].clone(), in_place: true }),

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use age::secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::os_error::os_text;
+
 /// Where gpg-agent is and what it must know about the terminal. The command line finds out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agent {
@@ -127,7 +129,7 @@ impl Connection {
     /// Sends a line and waits for its answer, newline included.
     fn command(&mut self, line: &str) -> Result<Zeroizing<String>, AgentError> {
         use std::io::Write;
-        let failed = |error: std::io::Error| AgentError::Other(super::command::os_text(&error));
+        let failed = |error: std::io::Error| AgentError::Other(os_text(&error));
         // a line break in an option would begin another command
         let line = format!("{}\n", line.replace(['\n', '\r'], ""));
         self.0.get_mut().write_all(line.as_bytes()).map_err(failed)?;

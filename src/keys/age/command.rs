@@ -6,6 +6,8 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use zeroize::Zeroizing;
 
+use crate::os_error::os_text;
+
 /// Why a command gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
@@ -87,14 +89,6 @@ pub(super) fn run(command: &str, recipient: &str) -> Result<Zeroizing<Vec<u8>>, 
 
 fn not_found_in_path(program: &str, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound && !program.contains(std::path::is_separator)
-}
-
-/// The system's text as the reference shows it: lower case, without the number.
-pub(super) fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 fn status_text(status: ExitStatus) -> String {

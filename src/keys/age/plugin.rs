@@ -17,7 +17,8 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::recipient::PluginNameError;
-use super::{Prompt, bech32, command, envelope};
+use super::{Prompt, bech32, envelope};
+use crate::os_error::os_text;
 
 /// After this much silence the person is told what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -188,7 +189,7 @@ fn start_error(name: &str, program: &str, error: &std::io::Error) -> String {
             "couldn't start plugin: {name:?} plugin not found: exec: {program:?}: \
              executable file not found in $PATH"
         ),
-        _ => format!("couldn't start plugin: exec: {program:?}: {}", command::os_text(error)),
+        _ => format!("couldn't start plugin: exec: {program:?}: {}", os_text(error)),
     }
 }
 
@@ -225,7 +226,7 @@ impl Dialogue<'_> {
         let mut text = Zeroizing::new(Vec::new());
         envelope::write_stanza(&mut text, tag, words, body);
         let sent = self.stdin.write_all(&text).and_then(|()| self.stdin.flush());
-        sent.map_err(|error| command::os_text(&error))
+        sent.map_err(|error| os_text(&error))
     }
 
     /// Sometimes a command that no plugin knows, so that plugins keep ignoring them.

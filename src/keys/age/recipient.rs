@@ -84,6 +84,10 @@ impl fmt::Display for PluginNameError {
 impl fmt::Display for RecipientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UnknownType(text) if is_identity(text) => f.write_str(
+                "failed to parse input, unknown recipient type: this is an identity, which is secret\n\
+                 hint: name its recipient, which begins with age1; `age-keygen -y` tells it",
+            ),
             Self::UnknownType(text) => {
                 write!(f, "failed to parse input, unknown recipient type: {text:?}")
             }
@@ -101,6 +105,12 @@ impl fmt::Display for RecipientError {
             }
         }
     }
+}
+
+/// Whether it is a secret key, which must not be shown.
+fn is_identity(text: &str) -> bool {
+    let text = text.trim().to_ascii_uppercase();
+    ["AGE-SECRET-KEY-", "AGE-PLUGIN-"].iter().any(|prefix| text.starts_with(prefix))
 }
 
 impl std::error::Error for RecipientError {}

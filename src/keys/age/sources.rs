@@ -10,10 +10,11 @@ use age::secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::agent::Agent;
-use super::command::{self, CommandError, os_text};
+use super::command::{self, CommandError};
 use super::identity::{IdentityError, IdentityText, Line};
 use super::passphrase::{self, EncryptedFile, EncryptedFileError};
 use super::ssh::{Origin, SshKey, SshKeyError};
+use crate::os_error::os_text;
 
 pub(super) const SSH_KEY_FILE: &str = "SOPS_AGE_SSH_PRIVATE_KEY_FILE";
 pub(super) const SSH_KEY_CMD: &str = "SOPS_AGE_SSH_PRIVATE_KEY_CMD";

@@ -12,11 +12,11 @@ use rsa::pkcs8::PrivateKeyInfo;
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::command::os_text;
 use super::pem::{PemBlock, Protection};
 use super::recipient::RecipientError;
 use super::unwrap::Cause;
 use super::{Prompt, recipient, unwrap};
+use crate::os_error::os_text;
 
 /// age makes no stanza for smaller keys.
 pub(super) const MIN_RSA_BITS: usize = 2048;

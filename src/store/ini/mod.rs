@@ -12,15 +12,15 @@ use self::section::Section;
 use super::json;
 use super::scalar_text::{nested_text, scalar_text};
 use super::{Layout, Store, StoreError};
-use crate::tree::{Branch, Comment, Found, Item, Scalar, Tree, Value, key_text};
+use crate::tree::{Branch, Comment, Found, Item, Scalar, Source, Tree, Value, key_text};
 
 /// The INI store.
 #[derive(Clone, Copy, Debug)]
 pub struct IniStore;
 
 impl Store for IniStore {
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        let items = read::read(bytes)?.into_iter().map(Section::into_item).collect();
+    fn load(&self, source: Source) -> Result<Tree, StoreError> {
+        let items = read::read(source.as_bytes())?.into_iter().map(Section::into_item).collect();
         Ok(Tree { branches: vec![Branch { items }] })
     }
 
@@ -165,7 +165,7 @@ mod tests {
     use crate::tree::Element;
 
     fn load(text: &str) -> Tree {
-        IniStore.load(text.as_bytes()).expect(text)
+        IniStore.load(text.into()).expect(text)
     }
 
     fn text(bytes: &[u8]) -> String {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        IniStore.load(text.as_bytes()).err().expect(text).to_string()
+        IniStore.load(text.into()).err().expect(text).to_string()
     }
 
     fn section(name: &str, items: Vec<Item>) -> Item {

@@ -6,8 +6,8 @@ mod write;
 use zeroize::Zeroizing;
 
 use self::write::{Purpose, Writer};
-use super::{Layout, Store, StoreError, complex_example};
-use crate::tree::{Branch, Comment, Element, Found, Item, Scalar, Tree, Value};
+use super::{Layout, Store, StoreError, complex_example, structure};
+use crate::tree::{Branch, Found, Source, Tree};
 
 /// Indentation, quotes, colon, comma and line end of an entry that is not nested very deep.
 const ENTRY_FRAME: usize = 16;
@@ -20,8 +20,8 @@ pub struct JsonStore {
 }
 
 impl Store for JsonStore {
-    fn load(&self, bytes: &[u8]) -> Result<Tree, StoreError> {
-        Ok(Tree { branches: vec![read::read(bytes)?] })
+    fn load(&self, source: Source) -> Result<Tree, StoreError> {
+        Ok(Tree { branches: vec![read::read(&source)?] })
     }
 
     fn emit(&self, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -39,7 +39,7 @@ impl Store for JsonStore {
         let mut writer = Writer::indented(self.indent, Purpose::Plain, 0)?;
         match found {
             Found::Value(value) => writer.value(value)?,
-            found => writer.value(&structure(found))?,
+            found => writer.value(&structure::JSON.of(found))?,
         }
         Ok(writer.finish())
     }
@@ -68,58 +68,19 @@ impl JsonStore {
 /// `--extract` prints for INI (stores.md §8.2).
 pub(super) fn compact(found: Found<'_>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let mut writer = Writer::compact();
-    writer.value(&structure(found))?;
+    writer.value(&structure::JSON.of(found))?;
     Ok(writer.finish())
-}
-
-/// `{"Key": …, "Value": …}` for an item, `{"Value": …, "Inline": …}` for a comment, alike at every depth.
-fn structure(found: Found<'_>) -> Value {
-    match found {
-        // a whole document is emitted as such and does not come here
-        Found::Document => Value::Scalar(Scalar::Null),
-        Found::Value(value) => value_structure(value),
-        Found::Comment(comment) => comment_structure(comment),
-        Found::Item(item) => item_structure(item),
-    }
-}
-
-fn value_structure(value: &Value) -> Value {
-    match value {
-        Value::Scalar(_) => value.clone(),
-        Value::List(elements) => list(elements.iter().map(|element| match element {
-            Element::Comment(comment) => comment_structure(comment),
-            Element::Value(value) => value_structure(value),
-        })),
-        Value::Map(branch) => list(branch.items.iter().map(item_structure)),
-    }
-}
-
-fn item_structure(item: &Item) -> Value {
-    let (key, value) = match item {
-        Item::Comment(comment) => (comment_structure(comment), Value::Scalar(Scalar::Null)),
-        Item::Entry { key, value } => (Value::Scalar(key.clone()), value_structure(value)),
-    };
-    Value::Map(Branch { items: vec![Item::entry("Key", key), Item::entry("Value", value)] })
-}
-
-fn comment_structure(comment: &Comment) -> Value {
-    let text = Value::Scalar(Scalar::Text(comment.text.clone()));
-    let inline = Value::Scalar(Scalar::Bool(comment.inline));
-    Value::Map(Branch { items: vec![Item::entry("Value", text), Item::entry("Inline", inline)] })
-}
-
-fn list(values: impl Iterator<Item = Value>) -> Value {
-    Value::List(values.map(Element::Value).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::{Comment, Item, Scalar, Value};
 
     const STORE: JsonStore = JsonStore { indent: -1 };
 
     fn load(text: &str) -> Tree {
-        STORE.load(text.as_bytes()).expect(text)
+        STORE.load(text.into()).expect(text)
     }
 
     fn text(bytes: &[u8]) -> String {

@@ -3,12 +3,12 @@
 use memchr::{memchr_iter, memchr2};
 
 use crate::store::StoreError;
-use crate::tree::{Branch, Element, Item, MAX_DEPTH, Scalar, Text, Value, parse_float};
+use crate::tree::{Branch, Element, Item, MAX_DEPTH, Scalar, Source, Text, Value, parse_float};
 
 /// Reads a document: one object and nothing else. The reference ignores text behind it and takes some truncated
 /// documents for complete ones, which loses data silently (policy.md §3).
-pub(super) fn read(bytes: &[u8]) -> Result<Branch, StoreError> {
-    Reader { bytes, at: 0, depth: 0 }.document()
+pub(super) fn read(source: &Source) -> Result<Branch, StoreError> {
+    Reader { source, bytes: source.as_bytes(), at: 0, depth: 0 }.document()
 }
 
 const ONLY_OBJECTS: &str = "SOPS only supports JSON files with a top-level object (starting with '{'), not";
@@ -17,6 +17,7 @@ const ONLY_OBJECTS: &str = "SOPS only supports JSON files with a top-level objec
 const VALUE: &str = " looking for beginning of value";
 
 struct Reader<'a> {
+    source: &'a Source,
     bytes: &'a [u8],
     at: usize,
     depth: usize,
@@ -170,11 +171,23 @@ impl Reader<'_> {
         if count == 0 { Err(self.stray(self.peek(), place)) } else { Ok(()) }
     }
 
-    /// The opening quote is next. The closing one is sought first, so that the text is allocated once: growing it
-    /// would leave parts of it in memory.
+    /// The opening quote is next. Most texts stand in the file as they are.
     fn string(&mut self) -> Result<Text, StoreError> {
         self.at += 1;
-        let end = self.closing_quote()?;
+        let (end, escaped) = self.closing_quote()?;
+        let raw = &self.bytes[self.at..end];
+        let text = if escaped || std::str::from_utf8(raw).is_err() {
+            self.unescaped(end)?
+        } else {
+            self.no_control_characters(raw.len())?;
+            self.source.text(raw)
+        };
+        self.at = end + 1;
+        Ok(text)
+    }
+
+    /// What the string stands for that ends there. It is allocated once: growing it would leave parts in memory.
+    fn unescaped(&mut self, end: usize) -> Result<Text, StoreError> {
         let mut text = Unescaped(Vec::with_capacity(end - self.at));
         while self.at < end {
             let rest = &self.bytes[self.at..end];
@@ -187,16 +200,18 @@ impl Reader<'_> {
                 text.push(escaped);
             }
         }
-        self.at = end + 1;
         Ok(Text::from(text.0))
     }
 
-    fn closing_quote(&self) -> Result<usize, StoreError> {
+    /// Where it is, and whether there are backslashes before it.
+    fn closing_quote(&self) -> Result<(usize, bool), StoreError> {
         let mut at = self.at;
+        let mut escaped = false;
         while let Some(found) = self.bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
             if self.bytes[at + found] == b'"' {
-                return Ok(at + found);
+                return Ok((at + found, escaped));
             }
+            escaped = true;
             at += found + 2;
         }
         Err(self.error("unexpected EOF: a string has no closing quote"))
@@ -340,7 +355,7 @@ mod tests {
     /// The value of `{"v": <text>}`.
     fn value(text: &str) -> Value {
         let object = [b"{\"v\": ", text.as_bytes(), b"}"].concat();
-        let mut branch = read(&object).expect(text);
+        let mut branch = read(&object.into()).expect(text);
         match branch.items.pop() {
             Some(Item::Entry { value, .. }) => value,
             _ => panic!("no entry: {text}"),
@@ -348,7 +363,7 @@ mod tests {
     }
 
     fn first_line(text: &[u8]) -> String {
-        let message = read(text).err().expect("refused").to_string();
+        let message = read(&text.into()).err().expect("refused").to_string();
         let line = message.lines().next().unwrap_or_default();
         line.strip_prefix("Could not unmarshal input data: ").unwrap_or(line).to_owned()
     }
@@ -385,14 +400,15 @@ mod tests {
         ] {
             assert!(value(text) == Value::text(content), "{text}");
         }
-        let bad = read(b"{\"\xff\": \"a\xe2\x82\\n\xed\xa0\x80b\"}").expect("bad bytes are replaced");
+        let bad =
+            read(&b"{\"\xff\": \"a\xe2\x82\\n\xed\xa0\x80b\"}"[..].into()).expect("bad bytes are replaced");
         let text = "a\u{fffd}\u{fffd}\n\u{fffd}\u{fffd}\u{fffd}b";
         assert!(bad.get("\u{fffd}") == Some(&Value::text(text)));
     }
 
     #[test]
     fn order_and_duplicates_of_keys_are_kept() {
-        let branch = read(b"{\"b\":1,\"a\":2,\"b\":3,\"\":null}\r\n\t ").expect("read");
+        let branch = read(&"{\"b\":1,\"a\":2,\"b\":3,\"\":null}\r\n\t ".into()).expect("read");
         let keys: Vec<_> = branch.items.iter().filter_map(Item::text_key).map(Text::as_bytes).collect();
         assert_eq!(keys, [&b"b"[..], b"a", b"b", b""]);
     }
@@ -429,7 +445,7 @@ mod tests {
 
     #[test]
     fn errors_say_where() {
-        let message = read(b"{\n  \"a\": x\n}").err().expect("refused").to_string();
+        let message = read(&"{\n  \"a\": x\n}".into()).err().expect("refused").to_string();
         assert!(message.ends_with("\nline 2, column 8"), "{message}");
     }
 
@@ -455,7 +471,7 @@ mod tests {
     #[test]
     fn every_truncation_is_refused() {
         let text = br#"{"a": {"b": [1.5, "x\u00e9", {"c": true}]}, "d": null, "e": -1}"#;
-        assert!(read(text).is_ok());
+        assert!(read(&text[..].into()).is_ok());
         for end in 0..text.len() {
             let line = first_line(&text[..end]);
             assert!(line.starts_with(if end == 0 { "EOF" } else { "unexpected EOF" }), "{end}: {line}");
@@ -469,7 +485,7 @@ mod tests {
             text.extend(b"[".repeat(levels - 1));
             text.extend(b"]".repeat(levels - 1));
             text.push(b'}');
-            read(&text).map(drop)
+            read(&text.into()).map(drop)
         };
         let thread = std::thread::Builder::new().stack_size(STACK_SIZE).spawn(move || {
             assert!(nested(MAX_DEPTH).is_ok());

@@ -6,7 +6,7 @@ use super::YamlError;
 use super::comment::Notes;
 use super::parse::{Document, Kind, Node, NodeId, Stream};
 use super::resolve::resolve;
-use crate::tree::{Branch, Comment, Element, Item, Scalar, Tree, Value};
+use crate::tree::{Branch, Comment, Element, Item, MAX_DEPTH, Scalar, Source, Tree, Value};
 
 type Compose<T> = Result<T, YamlError>;
 
@@ -50,7 +50,7 @@ impl<'a, 's> Composer<'a, 's> {
     fn document(&mut self, document: &Document<'s>) -> Compose<Branch> {
         let root = self.stream.node(document.root);
         let mut items = Vec::new();
-        comments(&mut items, &document.head, false);
+        comments(self.stream.source, &mut items, &document.head, false);
         match &root.kind {
             Kind::Mapping(pairs) => self.mapping(document.root, root, pairs, Own::Inside, &mut items)?,
             Kind::Scalar { text, plain } => {
@@ -60,10 +60,10 @@ impl<'a, 's> Composer<'a, 's> {
                         "YAML documents that are values are not supported: the top level must be a mapping",
                     ));
                 }
-                if let Some(notes) = &root.notes {
-                    comments(&mut items, &notes.head, false);
-                    comments(&mut items, &notes.line, false);
-                    comments(&mut items, &notes.foot, false);
+                if let Some(notes) = root.notes() {
+                    comments(self.stream.source, &mut items, &notes.head, false);
+                    comments(self.stream.source, &mut items, &notes.line, false);
+                    comments(self.stream.source, &mut items, &notes.foot, false);
                 }
             }
             Kind::Sequence(_) => {
@@ -76,7 +76,7 @@ impl<'a, 's> Composer<'a, 's> {
                 return Err(YamlError::at(root.line - 1, "a document cannot be an alias"));
             }
         }
-        comments(&mut items, &document.foot, false);
+        comments(self.stream.source, &mut items, &document.foot, false);
         Ok(Branch { items })
     }
 
@@ -91,10 +91,10 @@ impl<'a, 's> Composer<'a, 's> {
         if self.first {
             self.unique_keys(pairs)?;
         }
-        let notes = if own == Own::Inside { node.notes.as_deref() } else { None };
+        let notes = if own == Own::Inside { node.notes() } else { None };
         if let Some(notes) = notes {
-            comments(items, &notes.head, false);
-            comments(items, &notes.line, false);
+            comments(self.stream.source, items, &notes.head, false);
+            comments(self.stream.source, items, &notes.line, false);
         }
         self.open.push(id);
         items.reserve(pairs.len() / 2);
@@ -103,25 +103,25 @@ impl<'a, 's> Composer<'a, 's> {
         }
         self.open.pop();
         if let Some(notes) = notes {
-            comments(items, &notes.foot, false);
+            comments(self.stream.source, items, &notes.foot, false);
         }
         Ok(())
     }
 
     fn pair(&mut self, key_id: NodeId, value_id: NodeId, items: &mut Vec<Item>) -> Compose<()> {
         let (key_node, value_node) = (self.stream.node(key_id), self.stream.node(value_id));
-        if let Some(notes) = &key_node.notes {
-            comments(items, &notes.head, false);
-            comments(items, &notes.line, false);
+        if let Some(notes) = key_node.notes() {
+            comments(self.stream.source, items, &notes.head, false);
+            comments(self.stream.source, items, &notes.line, false);
         }
         // a collection tells its comments inside
         let value_notes = match value_node.kind {
-            Kind::Scalar { .. } | Kind::Alias { .. } => value_node.notes.as_deref(),
+            Kind::Scalar { .. } | Kind::Alias { .. } => value_node.notes(),
             Kind::Sequence(_) | Kind::Mapping(_) => None,
         };
         if let Some(notes) = value_notes {
-            comments(items, &notes.head, false);
-            comments(items, &notes.line, true);
+            comments(self.stream.source, items, &notes.head, false);
+            comments(self.stream.source, items, &notes.line, true);
         }
         let key = self.key(key_node)?;
         if self.first && is_merge(key_node) {
@@ -130,10 +130,10 @@ impl<'a, 's> Composer<'a, 's> {
         let value = self.value(value_id, Own::Inside)?;
         items.push(Item::Entry { key, value });
         if let Some(notes) = value_notes {
-            comments(items, &notes.foot, false);
+            comments(self.stream.source, items, &notes.foot, false);
         }
-        if let Some(notes) = &key_node.notes {
-            comments(items, &notes.foot, false);
+        if let Some(notes) = key_node.notes() {
+            comments(self.stream.source, items, &notes.foot, false);
         }
         Ok(())
     }
@@ -179,36 +179,41 @@ impl<'a, 's> Composer<'a, 's> {
 
     fn sequence(&mut self, id: NodeId, node: &Node<'s>, nodes: &[NodeId], own: Own) -> Compose<Vec<Element>> {
         let mut elements = Vec::with_capacity(nodes.len());
-        let notes = if own == Own::Inside { node.notes.as_deref() } else { None };
+        let notes = if own == Own::Inside { node.notes() } else { None };
         if let Some(notes) = notes {
-            comments(&mut elements, &notes.head, false);
-            comments(&mut elements, &notes.line, false);
+            comments(self.stream.source, &mut elements, &notes.head, false);
+            comments(self.stream.source, &mut elements, &notes.line, false);
         }
         self.open.push(id);
         for item in nodes {
-            let item_notes: Option<&Notes<'_>> = self.stream.node(*item).notes.as_deref();
+            let item_notes: Option<&Notes<'_>> = self.stream.node(*item).notes();
             if let Some(notes) = item_notes {
-                comments(&mut elements, &notes.head, false);
-                comments(&mut elements, &notes.line, true);
+                comments(self.stream.source, &mut elements, &notes.head, false);
+                comments(self.stream.source, &mut elements, &notes.line, true);
             }
             elements.push(Element::Value(self.value(*item, Own::Told)?));
             if let Some(notes) = item_notes {
-                comments(&mut elements, &notes.foot, false);
+                comments(self.stream.source, &mut elements, &notes.foot, false);
             }
         }
         self.open.pop();
         if let Some(notes) = notes {
-            comments(&mut elements, &notes.foot, false);
+            comments(self.stream.source, &mut elements, &notes.foot, false);
         }
         Ok(elements)
     }
 
     fn scalar(&self, node: &Node<'s>, text: &str, plain: bool) -> Compose<Scalar> {
-        resolve(text, plain, node.tag.as_deref()).map_err(|problem| YamlError::at(node.line - 1, problem))
+        resolve(text, plain, node.tag(), self.stream.source)
+            .map_err(|problem| YamlError::at(node.line - 1, problem))
     }
 
     /// Bounds the work that aliases of aliases can cause (yaml.md §6.8).
     fn step(&mut self, node: &Node<'s>) -> Compose<()> {
+        // aliases of aliases nest deeper than the text does
+        if self.open.len() > MAX_DEPTH {
+            return Err(YamlError::at(node.line - 1, "exceeded max depth of 10000"));
+        }
         self.steps += 1;
         self.alias_steps += u64::from(self.in_aliases > 0);
         if self.alias_steps > 100 && self.steps > 1000 {
@@ -277,7 +282,7 @@ const FEW_KEYS: usize = 16;
 
 /// `<<` without quotes, or anything tagged so.
 pub(super) fn is_merge(node: &Node<'_>) -> bool {
-    match (&node.kind, node.tag.as_deref()) {
+    match (&node.kind, node.tag()) {
         (Kind::Scalar { text, plain }, None | Some("!")) => *plain && &**text == "<<",
         (Kind::Scalar { .. }, Some(tag)) => tag == "!!merge",
         _ => false,
@@ -302,11 +307,11 @@ impl Commented for Vec<Element> {
 }
 
 /// One comment a line, without the `#`; empty lines vanish (yaml.md §5.1).
-fn comments(into: &mut impl Commented, text: &str, inline: bool) {
+fn comments(source: &Source, into: &mut impl Commented, text: &str, inline: bool) {
     if text.is_empty() {
         return;
     }
     for line in text.split('\n').filter(|line| !line.is_empty()) {
-        into.comment(Comment { text: line[1..].into(), inline });
+        into.comment(Comment { text: source.text(&line.as_bytes()[1..]), inline });
     }
 }

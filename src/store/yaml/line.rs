@@ -1,11 +1,11 @@
-//! The usual line, `key: value`, read at one go.
+//! The usual line, `key: value` or `key: "value"`, read at one go.
 //!
 //! Most lines of most files are like that, and nearly all lines of encrypted ones. Nothing is decided here: a line that
-//! is not as plain as can be, or that is followed by anything but another entry, is left to `scan` and `scalar`, which
-//! would make the same tokens of this one.
+//! is not as plain as can be, or that is followed by anything but another entry or a comment, is left to `scan` and
+//! `scalar`, which would make four tokens of this one.
 
 use super::YamlError;
-use super::scan::{Mark, Scanner};
+use super::scan::{Mark, Pair, Scanner, length_without};
 
 impl Scanner<'_> {
     /// Reads such a line if one begins here. Whether it did.
@@ -25,16 +25,22 @@ impl Scanner<'_> {
             line: self.mark.line,
             column: self.mark.column + ahead as u32,
         };
-        let key = (self.mark, &text[..line.key_end]);
-        let value = (mark(line.value_start), &text[line.value_start..line.value_end]);
-        let colon = mark(line.key_end);
-        let next = Mark {
-            index: self.mark.index + (line.value_end + 1 + line.next_column) as u32,
-            line: self.mark.line + 1,
-            column: line.next_column as u32,
+        let value = &text[line.value_start..line.value_end];
+        let pair = Pair {
+            key: &text[..line.key_end],
+            value: if line.plain { value } else { &value[1..value.len() - 1] },
+            plain: line.plain,
+            value_start: mark(line.value_start),
         };
-        self.push_pair(key, colon, value)?;
-        self.mark = next;
+        let end = mark(line.value_end);
+        // the search for more of a plain value ends at what follows it
+        let next = match line.next_column {
+            Some(column) => {
+                Mark { index: end.index + 1 + column as u32, line: end.line + 1, column: column as u32 }
+            }
+            None => end,
+        };
+        self.push_pair(pair, mark(line.key_end), next)?;
         Ok(true)
     }
 }
@@ -42,10 +48,12 @@ impl Scanner<'_> {
 /// Offsets into the text from the beginning of the key.
 struct UsualLine {
     key_end: usize,
+    /// Quotes included.
     value_start: usize,
     value_end: usize,
-    /// Column of the entry on the next line.
-    next_column: usize,
+    plain: bool,
+    /// Column of the entry or comment on the next line, which a plain value has to know.
+    next_column: Option<usize>,
 }
 
 impl UsualLine {
@@ -57,26 +65,34 @@ impl UsualLine {
             return None;
         }
         let value_start = key_end + 2;
-        if !bytes.get(value_start)?.is_ascii_alphanumeric() {
-            return None;
-        }
-        let value_end = value_start + value_length(&bytes[value_start..])?;
-        let next = &bytes[value_end + 1..];
-        let next_column = next.iter().take(column + 1).take_while(|b| **b == b' ').count();
-        // deeper, it would belong to the value; and comments and empty lines are not for here
-        let is_entry = next_column <= column && next.get(next_column)?.is_ascii_alphanumeric();
-        is_entry.then_some(Self { key_end, value_start, value_end, next_column })
+        let value = &bytes[value_start..];
+        let (plain, length) = match value.first()? {
+            b'"' => (false, quoted_length(value)?),
+            first if first.is_ascii_alphanumeric() => (true, plain_length(value)?),
+            _ => return None,
+        };
+        let value_end = value_start + length;
+        let next_column = if plain { Some(column_below(&bytes[value_end + 1..], column)?) } else { None };
+        Some(Self { key_end, value_start, value_end, plain, next_column })
     }
+}
+
+/// The column of what follows a plain value in a block with this column. Text that stands deeper would belong to the
+/// value, and empty lines are not for here.
+fn column_below(next: &[u8], column: usize) -> Option<usize> {
+    let next_column = next.iter().take(column + 1).take_while(|b| **b == b' ').count();
+    let first = next.get(next_column)?;
+    (next_column <= column && (first.is_ascii_alphanumeric() || *first == b'#')).then_some(next_column)
 }
 
 /// Well below the limit for simple keys, which is in characters.
 const LONGEST_KEY: usize = 256;
 
 /// Length of a plain value that goes to the end of the line; `None` if anything in it could end it before.
-fn value_length(bytes: &[u8]) -> Option<usize> {
+fn plain_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += bytes[at..].iter().take_while(|b| !NEEDS_A_LOOK[**b as usize]).count();
+        at += length_without(&bytes[at..], needs_a_look);
         let next = bytes.get(at + 1)?;
         match bytes[at] {
             b'\n' => return Some(at),
@@ -89,16 +105,17 @@ fn value_length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes at which a plain value may end, or that are not ASCII.
-const NEEDS_A_LOOK: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = byte <= 0x20 || byte >= 0x7F || byte == b':' as usize;
-        byte += 1;
-    }
-    table
-};
+/// Length of a quoted value that goes to the end of the line; `None` if it is not just what it looks like.
+fn quoted_length(bytes: &[u8]) -> Option<usize> {
+    let is_special = |b: u8| !(b' '..=b'~').contains(&b) | (b == b'"') | (b == b'\\');
+    let end = 1 + length_without(&bytes[1..], is_special);
+    bytes[end..].starts_with(b"\"\n").then_some(end + 1)
+}
+
+/// Whether a plain value may end at this byte, or it is not ASCII.
+fn needs_a_look(byte: u8) -> bool {
+    !byte.is_ascii_graphic() | (byte == b':')
+}
 
 #[cfg(test)]
 mod tests {
@@ -106,7 +123,14 @@ mod tests {
 
     #[test]
     fn only_the_plainest_lines_are_usual() {
-        for text in ["a: b\nc: d", "  a: b c:d#e\n  c", "a-b.c/d: ENC[AES256_GCM,data:x=,type:str]\nx: y"] {
+        for text in [
+            "a: b\nc: d",
+            "a: b\n# c",
+            "a: \"b: #\"\n\n",
+            "a: \"\"\n",
+            "  a: b c:d#e\n  c",
+            "a-b.c/d: ENC[AES256_GCM,data:x=,type:str]\nx: y",
+        ] {
             let column = text.len() - text.trim_start().len();
             assert!(UsualLine::at(text.trim_start().as_bytes(), column).is_some(), "{text:?}");
         }
@@ -114,12 +138,17 @@ mod tests {
             "a: b",
             "a: b\n",
             "a: b\n  c: d",
-            "a: b\n# c",
+            "a: b\n  # c",
             "a: b\n\nc: d",
             "a: b # c\nd: e",
             "a: b \nc: d",
             "a:\nb: c",
             "a: 'b'\nc: d",
+            "a: \"b",
+            "a: \"b\" # c\nd: e",
+            "a: \"b\nc\"\n",
+            "a: \"\\n\"\nb: c",
+            "a: \"é\"\nb: c",
             "a: b: c\nd: e",
             "a: b:\nc: d",
             "a: -b\nc: d",

@@ -14,13 +14,14 @@ mod reader;
 mod resolve;
 mod scalar;
 mod scan;
+mod sort;
 mod style;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::tree::{Scalar, Tree, Value};
+use crate::tree::{Scalar, Source, Tree, Value};
 
 pub use parse::{Document, Kind, Node, NodeId, Stream};
 pub use piece::Piece;
@@ -72,15 +73,16 @@ pub fn with_nodes<T>(
     bytes: &[u8],
     read: impl FnOnce(&Stream<'_>) -> Result<T, YamlError>,
 ) -> Result<T, YamlError> {
-    let text = reader::read(bytes)?;
-    read(&parse::parse(&text)?)
+    let source = Source::from(bytes);
+    let text = reader::read(source.as_bytes())?;
+    read(&parse::parse(&source, &text)?)
 }
 
 impl<'s> Stream<'s> {
     /// The typed value of a scalar node.
     pub fn scalar(&self, node: &Node<'s>) -> Option<Result<Scalar, YamlError>> {
         let Kind::Scalar { text, plain } = &node.kind else { return None };
-        let resolved = resolve::resolve(text, *plain, node.tag.as_deref());
+        let resolved = resolve::resolve(text, *plain, node.tag(), self.source);
         Some(resolved.map_err(|problem| YamlError::at(node.line - 1, problem)))
     }
 
@@ -96,12 +98,12 @@ impl<'s> Stream<'s> {
 }
 
 /// The tree of a file: one branch a document, none if there is not a byte in it.
-pub fn read(bytes: &[u8]) -> Result<Tree, YamlError> {
-    if bytes.is_empty() {
+pub fn read(source: &Source) -> Result<Tree, YamlError> {
+    if source.as_bytes().is_empty() {
         return Ok(Tree::default());
     }
-    let text = reader::read(bytes)?;
-    let stream = parse::parse(&text)?;
+    let text = reader::read(source.as_bytes())?;
+    let stream = parse::parse(source, &text)?;
     if stream.documents.is_empty() {
         return Err(YamlError { line: None, problem: Problem::NoDocument });
     }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use super::comment::Notes;
 use super::scan::{Mark, ScalarStyle, Scanner, Token, TokenKind};
+use super::sort::Sort;
 use super::{Piece, YamlError};
+use crate::tree::Source;
 
 /// Index of a node in its [`Stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,11 +19,28 @@ pub struct NodeId(u32);
 pub struct Node<'s> {
     /// What it is.
     pub kind: Kind<'s>,
-    /// The resolved tag, `!!x` for YAML's own, if one was written.
-    pub tag: Option<Box<str>>,
     /// Line on which it begins, from 1.
     pub line: u32,
-    pub(super) notes: Option<Box<Notes<'s>>>,
+    extras: Option<Box<Extras<'s>>>,
+}
+
+/// What few nodes have.
+#[derive(Default)]
+struct Extras<'s> {
+    tag: Option<Box<str>>,
+    notes: Notes<'s>,
+}
+
+impl<'s> Node<'s> {
+    /// The resolved tag, `!!x` for YAML's own, if one was written.
+    pub fn tag(&self) -> Option<&str> {
+        self.extras.as_ref()?.tag.as_deref()
+    }
+
+    /// Its comments.
+    pub(super) fn notes(&self) -> Option<&Notes<'s>> {
+        self.extras.as_ref().map(|extras| &extras.notes)
+    }
 }
 
 /// What a node holds.
@@ -34,9 +53,9 @@ pub enum Kind<'s> {
         plain: bool,
     },
     /// A list.
-    Sequence(Vec<NodeId>),
+    Sequence(Box<[NodeId]>),
     /// Key, value, key, value, …
-    Mapping(Vec<NodeId>),
+    Mapping(Box<[NodeId]>),
     /// Another name for a node.
     Alias {
         /// The anchor.
@@ -56,6 +75,8 @@ pub struct Document<'s> {
 
 /// All documents of a file; their nodes lie side by side, since aliases reach over documents (yaml.md §6.10).
 pub struct Stream<'s> {
+    /// What typed texts are pieces of.
+    pub(super) source: &'s Source,
     nodes: Vec<Node<'s>>,
     /// In file order.
     pub documents: Vec<Document<'s>>,
@@ -73,8 +94,8 @@ type Parse<T> = Result<T, YamlError>;
 /// Files have fewer nodes than this suggests; memory that is not used is not touched either.
 const BYTES_PER_NODE: usize = 16;
 
-/// Reads all documents.
-pub(super) fn parse(text: &str) -> Parse<Stream<'_>> {
+/// Reads all documents. `text` is that of the source, decoded.
+pub(super) fn parse<'s>(source: &'s Source, text: &'s str) -> Parse<Stream<'s>> {
     let mut parser = Parser {
         scanner: Scanner::new(text),
         nodes: Vec::with_capacity(text.len() / BYTES_PER_NODE),
@@ -86,7 +107,7 @@ pub(super) fn parse(text: &str) -> Parse<Stream<'_>> {
     while let Some(document) = parser.document(documents.is_empty())? {
         documents.push(document);
     }
-    Ok(Stream { nodes: parser.nodes, documents })
+    Ok(Stream { source, nodes: parser.nodes, documents })
 }
 
 struct Parser<'s> {
@@ -107,56 +128,6 @@ enum Place {
     /// A document or an item of a block list.
     Block,
     Flow,
-}
-
-/// The part of a token that the grammar looks at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
-    StreamEnd,
-    Directive,
-    DocumentStart,
-    DocumentEnd,
-    BlockSequenceStart,
-    BlockMappingStart,
-    BlockEnd,
-    FlowSequenceStart,
-    FlowSequenceEnd,
-    FlowMappingStart,
-    FlowMappingEnd,
-    BlockEntry,
-    FlowEntry,
-    Key,
-    Value,
-    Alias,
-    Anchor,
-    Tag,
-    Scalar,
-}
-
-impl Sort {
-    fn of(token: &Token<'_>) -> Self {
-        match token.kind {
-            TokenKind::StreamEnd => Self::StreamEnd,
-            TokenKind::VersionDirective | TokenKind::TagDirective { .. } => Self::Directive,
-            TokenKind::DocumentStart => Self::DocumentStart,
-            TokenKind::DocumentEnd => Self::DocumentEnd,
-            TokenKind::BlockSequenceStart => Self::BlockSequenceStart,
-            TokenKind::BlockMappingStart => Self::BlockMappingStart,
-            TokenKind::BlockEnd => Self::BlockEnd,
-            TokenKind::FlowSequenceStart => Self::FlowSequenceStart,
-            TokenKind::FlowSequenceEnd => Self::FlowSequenceEnd,
-            TokenKind::FlowMappingStart => Self::FlowMappingStart,
-            TokenKind::FlowMappingEnd => Self::FlowMappingEnd,
-            TokenKind::BlockEntry => Self::BlockEntry,
-            TokenKind::FlowEntry => Self::FlowEntry,
-            TokenKind::Key => Self::Key,
-            TokenKind::Value => Self::Value,
-            TokenKind::Alias(_) => Self::Alias,
-            TokenKind::Anchor(_) => Self::Anchor,
-            TokenKind::Tag { .. } => Self::Tag,
-            TokenKind::Scalar { .. } => Self::Scalar,
-        }
-    }
 }
 
 impl<'s> Parser<'s> {
@@ -190,17 +161,18 @@ impl<'s> Parser<'s> {
     }
 
     fn add(&mut self, kind: Kind<'s>, tag: Option<Box<str>>, mark: Mark, notes: Notes<'s>) -> NodeId {
-        let notes = if notes.is_empty() { None } else { Some(Box::new(notes)) };
-        self.nodes.push(Node { kind, tag, line: mark.line + 1, notes });
+        let plain = tag.is_none() && notes.is_empty();
+        let extras = if plain { None } else { Some(Box::new(Extras { tag, notes })) };
+        self.nodes.push(Node { kind, line: mark.line + 1, extras });
         NodeId(self.nodes.len() as u32 - 1)
     }
 
     fn notes(&mut self, id: NodeId) -> &mut Notes<'s> {
-        self.nodes[id.0 as usize].notes.get_or_insert_default()
+        &mut self.nodes[id.0 as usize].extras.get_or_insert_default().notes
     }
 
     fn has_notes(&self, id: NodeId) -> bool {
-        self.nodes[id.0 as usize].notes.is_some()
+        self.nodes[id.0 as usize].extras.is_some()
     }
 
     /// Where a value is missing: null, without comments.
@@ -293,10 +265,12 @@ impl<'s> Parser<'s> {
             let TokenKind::Alias(name) = self.take()?.kind else {
                 return self.error("did not find an alias");
             };
-            let target = *self
-                .anchors
-                .get(name)
-                .ok_or_else(|| YamlError::at(mark.line, format!("unknown anchor '{name}' referenced")))?;
+            let target = *self.anchors.get(name).ok_or_else(|| {
+                YamlError::at(
+                    mark.line,
+                    "unknown anchor referenced\nhint: put text that begins with `*` in quotes",
+                )
+            })?;
             return Ok(self.add(Kind::Alias { name, target }, None, mark, notes));
         }
         let (anchor, tag) = self.properties()?;
@@ -374,7 +348,7 @@ impl<'s> Parser<'s> {
             (notes.line, notes.foot) = (end.line, end.foot);
         }
         match &mut self.nodes[id.0 as usize].kind {
-            Kind::Sequence(nodes) | Kind::Mapping(nodes) => *nodes = children,
+            Kind::Sequence(nodes) | Kind::Mapping(nodes) => *nodes = children.into(),
             Kind::Scalar { .. } | Kind::Alias { .. } => {}
         }
         id
@@ -382,7 +356,7 @@ impl<'s> Parser<'s> {
 
     fn block_sequence(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = std::mem::take(&mut self.stem);
-        let id = self.open(Kind::Sequence(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Sequence(Box::default()), tag, mark, head);
         self.take()?;
         let mut items = Vec::new();
         loop {
@@ -405,11 +379,11 @@ impl<'s> Parser<'s> {
 
     /// A list at the column of the key that it belongs to.
     fn indentless_sequence(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
-        let id = self.open(Kind::Sequence(Vec::new()), tag, mark, Piece::default());
+        let id = self.open(Kind::Sequence(Box::default()), tag, mark, Piece::default());
         let mut items = Vec::new();
         while self.peek()? == Sort::BlockEntry {
             let item = match self.entry()? {
-                Sort::BlockEntry | Sort::Key | Sort::Value | Sort::BlockEnd => self.empty()?,
+                Sort::BlockEntry | Sort::Key | Sort::Pair | Sort::Value | Sort::BlockEnd => self.empty()?,
                 _ => self.node(Place::Block)?,
             };
             items.push(item);
@@ -432,17 +406,21 @@ impl<'s> Parser<'s> {
 
     fn block_mapping(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = std::mem::take(&mut self.stem);
-        let id = self.open(Kind::Mapping(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Mapping(Box::default()), tag, mark, head);
         self.take()?;
         let mut pairs = Vec::new();
         loop {
             match self.peek()? {
+                Sort::Pair => self.usual_pair(&mut pairs)?,
                 Sort::Key => {
                     let key = match self.next()? {
-                        Sort::Key | Sort::Value | Sort::BlockEnd => self.empty()?,
+                        Sort::Key | Sort::Pair | Sort::Value | Sort::BlockEnd => self.empty()?,
                         _ => self.node(Place::BlockMapping)?,
                     };
-                    self.block_pair(&mut pairs, key)?;
+                    self.lift_key_foot(&pairs, key);
+                    let value = self.block_value()?;
+                    self.lift_foot(key, value);
+                    pairs.extend([key, value]);
                 }
                 Sort::BlockEnd => {
                     let mut end = self.attach();
@@ -460,28 +438,46 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// The value of a key. Feet move to the key above, or from the value to its key (yaml.md §4.3).
-    fn block_pair(&mut self, pairs: &mut Vec<NodeId>, key: NodeId) -> Parse<()> {
+    /// A key with its value in one token. Comments go where they would go if there were four.
+    fn usual_pair(&mut self, pairs: &mut Vec<NodeId>) -> Parse<()> {
+        let notes = self.attach();
+        let Token { kind: TokenKind::Pair(pair), start } = self.take()? else {
+            return self.error("did not find expected key");
+        };
+        let scalar = |text, plain| Kind::Scalar { text: Piece::Borrowed(text), plain };
+        let key = self.add(scalar(pair.key, true), None, start, notes);
+        self.lift_key_foot(pairs, key);
+        self.scanner.comments.merge_up_to(pair.value_start.index, false);
+        let notes = self.attach();
+        let value = self.add(scalar(pair.value, pair.plain), None, start, notes);
+        self.lift_foot(key, value);
+        pairs.extend([key, value]);
+        Ok(())
+    }
+
+    fn block_value(&mut self) -> Parse<NodeId> {
+        if self.peek()? != Sort::Value {
+            return self.empty();
+        }
+        match self.next()? {
+            Sort::Key | Sort::Pair | Sort::Value | Sort::BlockEnd => self.empty(),
+            _ => self.node(Place::BlockMapping),
+        }
+    }
+
+    /// The foot that a key got belongs to the key above (yaml.md §4.3).
+    fn lift_key_foot(&mut self, pairs: &[NodeId], key: NodeId) {
         if self.has_notes(key)
-            && let [.., previous, _] = pairs[..]
+            && let [.., previous, _] = *pairs
         {
             let foot = std::mem::take(&mut self.notes(key).foot);
             if !foot.is_empty() {
                 self.notes(previous).foot = foot;
             }
         }
-        let value = match self.peek()? {
-            Sort::Value => match self.next()? {
-                Sort::Key | Sort::Value | Sort::BlockEnd => self.empty()?,
-                _ => self.node(Place::BlockMapping)?,
-            },
-            _ => self.empty()?,
-        };
-        self.lift_foot(key, value);
-        pairs.extend([key, value]);
-        Ok(())
     }
 
+    /// The foot that a value got belongs to its key (yaml.md §4.3).
     fn lift_foot(&mut self, key: NodeId, value: NodeId) {
         if self.has_notes(value) {
             let foot = std::mem::take(&mut self.notes(value).foot);
@@ -494,7 +490,7 @@ impl<'s> Parser<'s> {
 
     fn flow_sequence(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = self.attach().head;
-        let id = self.open(Kind::Sequence(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Sequence(Box::default()), tag, mark, head);
         self.take()?;
         let mut items = Vec::new();
         loop {
@@ -520,7 +516,7 @@ impl<'s> Parser<'s> {
     /// `[key: value]`: a mapping of one pair.
     fn single_pair(&mut self) -> Parse<NodeId> {
         let mark = self.mark()?;
-        let id = self.open(Kind::Mapping(Vec::new()), None, mark, Piece::default());
+        let id = self.open(Kind::Mapping(Box::default()), None, mark, Piece::default());
         let key = match self.next()? {
             Sort::Value | Sort::FlowEntry | Sort::FlowSequenceEnd => {
                 // the reference passes this token, whatever it is
@@ -542,7 +538,7 @@ impl<'s> Parser<'s> {
 
     fn flow_mapping(&mut self, tag: Option<Box<str>>, mark: Mark) -> Parse<NodeId> {
         let head = self.attach().head;
-        let id = self.open(Kind::Mapping(Vec::new()), tag, mark, head);
+        let id = self.open(Kind::Mapping(Box::default()), tag, mark, head);
         self.take()?;
         let mut pairs = Vec::new();
         loop {

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 pub enum Piece<'s> {
     /// As it stands in the file.
     Borrowed(&'s str),
-    /// Put together.
-    Owned(Zeroizing<String>),
+    /// Put together, which is rare enough not to make all pieces larger.
+    Owned(Box<Zeroizing<String>>),
 }
 
 impl Default for Piece<'_> {
@@ -51,7 +51,7 @@ impl<'s> Piece<'s> {
                     // a plain reallocation would leave the old buffer behind unwiped
                     let mut larger = String::with_capacity((own.len() + text.len()).max(2 * own.len()));
                     larger.push_str(own);
-                    *own = Zeroizing::new(larger);
+                    **own = Zeroizing::new(larger);
                 }
                 own.push_str(text);
             }
@@ -59,7 +59,7 @@ impl<'s> Piece<'s> {
                 let mut own = String::with_capacity(begin.len() + text.len());
                 own.push_str(begin);
                 own.push_str(text);
-                *self = Self::Owned(Zeroizing::new(own));
+                *self = Self::Owned(Box::new(Zeroizing::new(own)));
             }
         }
     }
@@ -79,7 +79,7 @@ impl<'s> Piece<'s> {
         match self {
             Self::Borrowed(text) => (Self::Borrowed(&text[..head]), Self::Borrowed(&text[tail..])),
             Self::Owned(text) => {
-                let own = |part: &str| Self::Owned(Zeroizing::new(part.to_owned()));
+                let own = |part: &str| Self::Owned(Box::new(Zeroizing::new(part.to_owned())));
                 (own(&text[..head]), own(&text[tail..]))
             }
         }

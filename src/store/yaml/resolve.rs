@@ -5,7 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroize as _;
 
-use crate::tree::{Scalar, Timestamp, nanoseconds, parse_float};
+use crate::tree::{Scalar, Source, Timestamp, nanoseconds, parse_float};
 
 /// Base64 as the reference reads it: padding required, the unused bits of the last character ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -16,14 +16,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The value of a scalar with this tag. The error says what is wrong, without the text.
-pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scalar, String> {
+pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>, source: &Source) -> Result<Scalar, String> {
     let expected = match tag {
-        None | Some("!") if plain => return Ok(resolve_plain(text)),
+        None | Some("!") if plain => return Ok(resolve_plain(text, source)),
         Some("!!binary") => return decode_binary(text),
         Some(tag @ ("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp")) => tag,
-        _ => return Ok(Scalar::Text(text.into())),
+        _ => return Ok(Scalar::Text(source.text(text.as_bytes()))),
     };
-    match (expected, resolve_plain(text)) {
+    match (expected, resolve_plain(text, source)) {
         ("!!float", Scalar::Int(value)) => Ok(Scalar::Float(value as f64)),
         ("!!float", Scalar::Uint(value)) => Ok(Scalar::Float(value as f64)),
         ("!!int", value @ (Scalar::Int(_) | Scalar::Uint(_)))
@@ -57,11 +57,8 @@ fn decode_binary(text: &str) -> Result<Scalar, String> {
 }
 
 /// The value of a plain scalar without a tag.
-pub(super) fn resolve_plain(text: &str) -> Scalar {
-    match resolve_typed(text) {
-        Some(value) => value,
-        None => Scalar::Text(text.into()),
-    }
+fn resolve_plain(text: &str, source: &Source) -> Scalar {
+    resolve_typed(text).unwrap_or_else(|| Scalar::Text(source.text(text.as_bytes())))
 }
 
 /// Whether a plain scalar with this text would be read as text.
@@ -257,7 +254,7 @@ mod tests {
     use super::*;
 
     fn typed(text: &str) -> String {
-        let value = resolve_plain(text);
+        let value = resolve_plain(text, &"".into());
         let shown = crate::tree::key_text(&value);
         format!("{} {shown}", tag_of(&value))
     }
@@ -298,7 +295,7 @@ mod tests {
 
     #[test]
     fn explicit_tags_must_fit() {
-        let tagged = |text, tag| resolve(text, true, Some(tag)).map(|value| tag_of(&value));
+        let tagged = |text, tag| resolve(text, true, Some(tag), &"".into()).map(|value| tag_of(&value));
         assert_eq!(tagged("1", "!!float"), Ok("!!float"));
         assert_eq!(tagged("1", "!!str"), Ok("!!str"));
         assert_eq!(tagged("1", "!"), Ok("!!int"));

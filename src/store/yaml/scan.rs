@@ -32,7 +32,10 @@ pub(super) enum ScalarStyle {
 pub(super) enum TokenKind<'s> {
     StreamEnd,
     VersionDirective,
-    TagDirective { handle: &'s str, prefix: String },
+    TagDirective {
+        handle: &'s str,
+        prefix: String,
+    },
     DocumentStart,
     DocumentEnd,
     BlockSequenceStart,
@@ -48,8 +51,26 @@ pub(super) enum TokenKind<'s> {
     Value,
     Alias(&'s str),
     Anchor(&'s str),
-    Tag { handle: &'s str, suffix: String },
-    Scalar { text: Piece<'s>, style: ScalarStyle },
+    Tag {
+        handle: &'s str,
+        suffix: String,
+    },
+    Scalar {
+        text: Piece<'s>,
+        style: ScalarStyle,
+    },
+    /// The usual line, which is four tokens elsewhere.
+    Pair(Pair<'s>),
+}
+
+/// A plain key, a colon and a value.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Pair<'s> {
+    pub(super) key: &'s str,
+    pub(super) value: &'s str,
+    /// Whether the value stands without quotes.
+    pub(super) plain: bool,
+    pub(super) value_start: Mark,
 }
 
 #[derive(Clone, PartialEq)]
@@ -124,7 +145,8 @@ pub(super) struct Scanner<'s> {
 const SIMPLE_KEY_LIMIT: usize = 1024;
 
 /// The queue holds this many tokens before one is handed out, so that the comments behind a token are known when it
-/// is looked at (yaml.md §2.13).
+/// is looked at (yaml.md §2.13). A pair stands for four, but what is behind it
+/// must be known too.
 const LOOK_AHEAD: usize = 3;
 
 type Scan<T> = Result<T, YamlError>;
@@ -220,10 +242,15 @@ impl<'s> Scanner<'s> {
     // The queue
 
     fn fill(&mut self) -> Scan<()> {
-        while !self.ended && (self.tokens.len() < LOOK_AHEAD || self.head_may_be_a_key()?) {
+        while !self.ended && (!self.looked_ahead() || self.head_may_be_a_key()?) {
             self.fetch()?;
         }
         Ok(())
+    }
+
+    fn looked_ahead(&self) -> bool {
+        let is_pair = |token: &Token<'_>| matches!(token.kind, TokenKind::Pair(_));
+        self.tokens.len() >= LOOK_AHEAD || (self.tokens.len() > 1 && self.tokens.iter().any(is_pair))
     }
 
     fn head_may_be_a_key(&mut self) -> Scan<bool> {
@@ -651,19 +678,15 @@ impl<'s> Scanner<'s> {
 
     // For the scalars and the usual line, in their own files
 
-    /// A key with a plain value, on a line of its own in a block mapping that is open already.
-    pub(super) fn push_pair(
-        &mut self,
-        key: (Mark, &'s str),
-        colon: Mark,
-        value: (Mark, &'s str),
-    ) -> Scan<()> {
+    /// A pair in a block mapping that is open already. `next`: where the search for the next token begins.
+    pub(super) fn push_pair(&mut self, pair: Pair<'s>, colon: Mark, next: Mark) -> Scan<()> {
         self.remove_simple_key()?;
-        self.simple_key_allowed = true;
-        self.tokens.push_back(Token { kind: TokenKind::Key, start: key.0 });
-        self.push_scalar(Piece::Borrowed(key.1), ScalarStyle::Plain, key.0);
-        self.push(TokenKind::Value, colon);
-        self.push_scalar(Piece::Borrowed(value.1), ScalarStyle::Plain, value.0);
+        // behind a plain value the line has ended already
+        self.simple_key_allowed = pair.plain;
+        self.tokens.push_back(Token { kind: TokenKind::Pair(pair), start: self.mark });
+        let passed = |kind, start| Some(Passed { kind, start });
+        self.newest = [passed(PassedKind::Other, pair.value_start), passed(PassedKind::Value, colon)];
+        self.mark = next;
         Ok(())
     }
 
@@ -718,12 +741,21 @@ pub(super) fn break_length(bytes: &[u8], at: usize) -> usize {
 pub(super) fn line_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     loop {
-        let Some(&byte) = bytes.get(at) else { return bytes.len() };
-        if matches!(byte, b'\n' | b'\r' | 0xC2 | 0xE2) && break_length(bytes, at) > 0 {
+        at += length_without(&bytes[at..], |b| (b == b'\n') | (b == b'\r') | (b == 0xC2) | (b == 0xE2));
+        if at == bytes.len() || break_length(bytes, at) > 0 {
             return at;
         }
         at += 1;
     }
+}
+
+/// How many bytes from the start are not special. Encrypted texts are long, so blocks are passed without a branch per
+/// byte.
+pub(super) fn length_without(bytes: &[u8], special: impl Fn(u8) -> bool) -> usize {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let clean = |block: &&[u8; 16]| !block.iter().fold(false, |found, b| found | special(*b));
+    let start = 16 * blocks.iter().take_while(clean).count();
+    start + bytes[start..].iter().take_while(|b| !special(**b)).count()
 }
 
 pub(super) fn count_characters(bytes: &[u8]) -> usize {

@@ -3,7 +3,7 @@
 use super::{read, write};
 
 fn round_trip(text: &str) -> String {
-    let tree = read(text.as_bytes()).expect("the text is valid");
+    let tree = read(&text.into()).expect("the text is valid");
     String::from_utf8(write(&tree, 0).expect("the tree can be written").to_vec()).expect("the output is text")
 }
 

@@ -1,0 +1,59 @@
+#!/bin/sh
+# Fetches the programs that tests/clients runs, into the target directory. What is there already is not fetched again.
+set -eu
+
+cargo_target=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}
+mkdir -p "$cargo_target/clients"
+clients=$(cd "$cargo_target/clients" && pwd)
+this=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
+
+lacks() {
+    ! command -v "$1" >/dev/null 2>&1
+}
+
+# Debian's packages, where this is Debian and we may
+packages=
+if lacks git; then packages="$packages git"; fi
+if lacks age; then packages="$packages age"; fi
+if lacks npm; then packages="$packages nodejs npm"; fi
+if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then packages="$packages python3 python3-venv"; fi
+if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && ! lacks apt-get; then
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null
+fi
+
+# a new version of this script fetches anew
+if cmp -s "$this" "$clients/installed"; then
+    exit 0
+fi
+rm -rf "$clients"
+mkdir -p "$clients/collections"
+cd "$clients"
+
+python3 -m venv venv
+venv/bin/pip install -q --disable-pip-version-check \
+    ansible-core==2.19.14 \
+    pre-commit-hook-ensure-sops==1.1 \
+    pydantic-settings-sops==0.1.2 \
+    sops-wrapper==0.1.1 \
+    sopsy==1.3.0
+
+# the collection comes with the package `ansible`, of which nothing else is wanted
+venv/bin/pip download -q --disable-pip-version-check --no-deps --only-binary :all: -d wheels ansible==12.3.0
+venv/bin/python - <<'EOF'
+from glob import glob
+from zipfile import ZipFile
+
+wheel = ZipFile(glob("wheels/ansible-*.whl")[0])
+wanted = "ansible_collections/community/sops/"
+wheel.extractall("collections", [name for name in wheel.namelist() if name.startswith(wanted)])
+EOF
+rm -r wheels
+
+npm install --silent --no-audit --no-fund --ignore-scripts --prefix . \
+    sops-age@4.0.2 \
+    sops-decoder@0.10.3 \
+    sops-wrapper@1.0.0
+
+cp "$this" installed

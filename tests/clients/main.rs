@@ -1,0 +1,110 @@
+//! Programs of other people that call `sops`, or read its files: rsops stands in for it, and they do not notice.
+//!
+//! `install.sh` fetches those that a machine seldom has. Without them a test says what is missing and passes; where
+//! `CI=true`, it fails. `RSOPS_TEST_BINARY=path` puts another program in the place of the one just built.
+#![cfg(all(unix, feature = "age"))]
+
+mod age;
+mod ansible;
+mod git;
+mod guides;
+mod node;
+mod python;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use support::keys::recipient;
+use support::program::{binary, setting};
+use support::report::say;
+use support::scratch::{Call, Scratch};
+
+/// A folder to work in, with the program on the search path under both names, and a rule for all of its files.
+struct Desk {
+    scratch: Scratch,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let programs = scratch.root().join("bin");
+        fs::create_dir(&programs).expect("our own folder");
+        let program = binary().canonicalize().expect("the program is built");
+        for name in ["sops", "rsops"] {
+            symlink(&program, programs.join(name)).expect("our own folder");
+        }
+        scratch.write(
+            ".sops.yaml",
+            format!("creation_rules:\n    - age: {}\n", recipient("age-alice")).as_bytes(),
+        );
+        Self { scratch }
+    }
+
+    /// A run of any program, by somebody who has alice's key.
+    fn run(&self, program: impl Into<PathBuf>, arguments: &[&str]) -> Call<'_> {
+        self.run_without_key(program, arguments).keys(["age-alice"])
+    }
+
+    fn run_without_key(&self, program: impl Into<PathBuf>, arguments: &[&str]) -> Call<'_> {
+        let mut path = self.scratch.root().join("bin").into_os_string();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        let path = path.into_string().expect("a search path of text");
+        self.scratch.call_other(program, arguments).variable("PATH", &path)
+    }
+
+    /// Writes a file and encrypts it where it lies.
+    fn seal(&self, name: &str, plaintext: &str) {
+        self.scratch.write(name, plaintext.as_bytes());
+        self.run("sops", &["encrypt", "--in-place", name]).stdout();
+    }
+
+    fn open(&self, name: &str) -> String {
+        text(self.run("sops", &["decrypt", name]).stdout())
+    }
+
+    fn read(&self, name: &str) -> String {
+        text(self.scratch.read(name).expect("a file"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.scratch.folder().join(name).display().to_string()
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("text")
+}
+
+/// A program of this machine.
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
+    or_skip(program, found)
+}
+
+/// Something that `install.sh` has fetched.
+fn fetched(place: &str) -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("in the target directory");
+    let path = target.join("clients").join(place);
+    or_skip(place, path.exists().then_some(path))
+}
+
+fn or_skip(what: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+    if found.is_none() {
+        let reason = format!("{what} is missing, which tests/clients/install.sh fetches");
+        assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
+        let test = thread::current();
+        say(&format!("skipped: {}: {reason}", test.name().unwrap_or("a test")));
+    }
+    found
+}
+
+fn script(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/scripts").join(name).display().to_string()
+}
