@@ -1,6 +1,7 @@
 //! The environment variables that no flag reads (cli.md §17).
 
 use std::env;
+use std::path::Path;
 #[cfg(feature = "age")]
 use std::path::PathBuf;
 
@@ -12,6 +13,18 @@ use rsops::keys::age::{Agent, IdentitySources};
 /// A variable that is text; others count as not there.
 pub(super) fn text(name: &str) -> Option<String> {
     env::var(name).ok()
+}
+
+/// The name by which the program was called: `sops` for a link or a copy of that name, else its own (policy.md §1).
+pub(super) fn program() -> &'static str {
+    let path = env::args_os().next().unwrap_or_default();
+    if Path::new(&path).file_stem().is_some_and(|name| name == "sops") { "sops" } else { "rsops" }
+}
+
+/// Commands to type, with the name by which the program was called.
+pub(super) fn as_called(text: &str) -> String {
+    let program = program();
+    text.replace("`rsops ", &format!("`{program} ")).replace("(rsops ", &format!("({program} "))
 }
 
 /// The home directory, if the environment knows one.

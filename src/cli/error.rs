@@ -14,6 +14,7 @@ use rsops::selection::SelectionError;
 use rsops::store::StoreError;
 use rsops::tree::PathError;
 
+use super::environment::as_called;
 use super::prompt::PromptError;
 use super::ui::recovery_words;
 
@@ -23,8 +24,15 @@ pub(super) enum CommandError {
     /// The arguments.
     Usage(clap::Error),
     BadBoolean {
-        flag: &'static str,
+        flag: String,
         value: String,
+    },
+    /// A flag before the command that needs a value.
+    NoValue(String),
+    /// A flag before the command that only others can use.
+    UselessFlag {
+        flag: String,
+        command: String,
     },
     NoHelpTopic(OsString),
     NoFile,
@@ -139,6 +147,8 @@ impl fmt::Display for CommandError {
             Self::BadBoolean { flag, value } => {
                 write!(f, "could not parse {value} as bool value for flag {flag}: invalid syntax")
             }
+            Self::NoValue(flag) => write!(f, "flag needs an argument: --{flag}"),
+            Self::UselessFlag { flag, command } => write!(f, "{command} cannot use --{flag}"),
             Self::NoHelpTopic(topic) => write!(f, "No help topic for '{}'", topic.display()),
             Self::NoFile | Self::NoFileOption => f.write_str("Error: no file specified"),
             Self::NoSuchCommand { typed, mode: "edit" } => {
@@ -278,6 +288,7 @@ impl CommandError {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) | Self::NoStack(_) => 1,
+            Self::NoValue(_) | Self::UselessFlag { .. } => 1,
             Self::NoSuchCommand { .. }
             | Self::RemoteKeyService(_)
             | Self::Key(_)
@@ -327,6 +338,9 @@ impl CommandError {
                 "512 MiB of address space are needed, of which little is used; `ulimit -v` limits it".to_owned()
             }
             Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
+            Self::UselessFlag { command, .. } => {
+                format!("leave it out; `rsops help {command}` shows the options of {command}")
+            }
             Self::NoSuchCommand { .. } | Self::NoHelpTopic(_) => "`rsops --help` shows the commands".to_owned(),
             Self::StdinInPlace => "leave --in-place out, or name the file".to_owned(),
             Self::OutputAndInPlace => "leave one of them out".to_owned(),
@@ -399,7 +413,8 @@ impl CommandError {
             // whoever read has seen enough
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             _ => {
-                let hint = self.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+                let hint =
+                    self.hint().map(|hint| format!("hint: {}\n", as_called(&hint))).unwrap_or_default();
                 let _ = write!(io::stderr(), "{self}\n{hint}");
             }
         }

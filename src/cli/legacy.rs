@@ -5,15 +5,21 @@
 //! for (policy.md §2).
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
-use clap::{ArgAction, Command};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command};
+use rsops::tree::parse_bool;
 
 use super::error::CommandError;
+use super::place::{absolute, exists};
 
 /// What the arguments ask for.
 pub(super) enum Invocation {
     /// A command with its arguments.
     Command(Vec<OsString>),
+    /// What a completion script of the reference asks for, which adds a last argument to those typed (cli.md §14.4).
+    Suggestions(Vec<OsString>),
     /// `--version`.
     Version(VersionDetail),
 }
@@ -30,6 +36,26 @@ pub(super) enum VersionDetail {
 /// Modes of v1 and the commands that they became, in the order in which v1 runs them.
 const MODES: [(&str, &str, &str); 3] =
     [("e", "encrypt", "encrypt"), ("d", "decrypt", "decrypt"), ("r", "rotate", "rotate")];
+
+/// How v1 is used, in the page of the program.
+pub(super) const V1_USAGE: &str = "[-d|-e|-r] [OPTIONS] FILE    as in sops v1; without a flag, edit";
+
+/// The flags of v1 that stand alone, for those who look them up.
+pub(super) fn root_flags() -> Vec<Arg> {
+    let flag = |short: &'static str, long: &'static str| {
+        Arg::new(long).long(long).short(short.chars().next()).action(ArgAction::SetTrue)
+    };
+    let modes = MODES.iter().map(|(short, long, command)| {
+        flag(short, long).help(format!("As in sops v1: the same as the command {command}"))
+    });
+    let version =
+        flag("v", "version").help("Print the release of sops that this is a drop-in for, and its own");
+    let bare = Arg::new("disable-version-check").long("disable-version-check").action(ArgAction::SetTrue);
+    let bare = bare
+        .env("SOPS_DISABLE_VERSION_CHECK")
+        .help("With --version: print that of sops alone. The network is never asked");
+    modes.chain([version, bare]).collect()
+}
 
 /// Root flags of v1 without a value, beside the modes.
 const ROOT_SWITCHES: [&str; 14] = [
@@ -62,53 +88,98 @@ pub(super) fn version(detail: VersionDetail) -> String {
 pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<Invocation, CommandError> {
     let mut root = Root::default();
     let mut rest = arguments.into_iter();
+    if rest.as_slice().last().is_some_and(|last| last == "--generate-bash-completion") {
+        rest.next_back();
+        return Ok(Invocation::Suggestions(rest.collect()));
+    }
     let first = loop {
         let Some(argument) = rest.next() else { break None };
         match Flag::of(&argument) {
             None => break Some(argument),
             Some(flag) if flag.is_terminator() => break rest.next(),
-            Some(flag) => root.take(flag, &mut rest),
+            Some(flag) => root.take(flag, &mut rest)?,
         }
     };
     if root.version {
         return Ok(Invocation::Version(root.version_detail()?));
     }
-    let is_command = |name: &OsStr| {
-        name == "help" || name == "h" || commands.get_subcommands().any(|command| name == command.get_name())
-    };
+    if root.help {
+        return Ok(Invocation::Command(vec!["--help".into()]));
+    }
+    let Some(first) = first else { return Err(root.why_nothing_to_do(commands)) };
     let mut translated = Vec::new();
-    match first {
-        None if root.help => translated.push("--help".into()),
-        None => return Err(CommandError::NoFile),
-        Some(name) if is_command(&name) => {
+    match commands.find_subcommand(&first) {
+        _ if first == "help" || first == "h" => return help(&rest.collect::<Vec<_>>(), commands),
+        Some(mut command) => {
+            translated.push(first);
             // the flags belong to the innermost command: `--config FILE groups add`
-            let outer = commands.find_subcommand(&name);
-            let inner = rest.as_slice().first().and_then(|word| outer?.find_subcommand(word));
-            translated.push(if name == "h" { "help".into() } else { name });
-            translated.extend(inner.and_then(|_| rest.next()));
-            translated.extend(root.flags);
-            translated.extend(rest);
+            while let Some(inner) = rest.as_slice().first().and_then(|word| command.find_subcommand(word)) {
+                command = inner;
+                translated.extend(rest.next());
+            }
+            root.refuse_useless_flags(command, &translated, commands)?;
+            translated.extend(root.flags.into_iter().flat_map(|flag| flag.words));
         }
-        Some(_) if root.help => translated.push("--help".into()),
-        Some(file) => {
+        None => {
+            root.refuse_unknown_flags(commands)?;
             let mode = root.mode();
-            if !is_command(mode.as_ref()) {
-                return Err(CommandError::NoSuchCommand { typed: file, mode });
+            let Some(command) = commands.find_subcommand(mode) else {
+                return Err(CommandError::NoSuchCommand { typed: first, mode });
+            };
+            if mode == "rotate" && !root.changes_keys(rest.as_slice()) {
+                must_exist(&first)?;
             }
             translated.push(mode.into());
-            translated.extend(root.flags);
-            translated.push(file);
-            translated.extend(rest);
+            // v1 knows one set of flags, and passes over those that a mode has no use for
+            let useful = root.flags.into_iter().filter(|flag| !flag.is_for_others(command, commands));
+            translated.extend(useful.flat_map(|flag| flag.words));
+            translated.push(first);
         }
     }
+    translated.extend(rest);
     let takes_value = |name: &str| flag_takes_value(commands, name);
     Ok(Invocation::Command(normalise(translated, takes_value)))
+}
+
+/// `rotate` reads its file as `set` does; v1 looked for it first (cli.md §6.1).
+fn must_exist(file: &OsStr) -> Result<(), CommandError> {
+    let path = absolute(Path::new(file))?;
+    if exists(&path) { Ok(()) } else { Err(CommandError::NoSuchFile(path)) }
+}
+
+/// `help COMMAND` is `COMMAND --help` (cli.md §1.7).
+fn help(topic: &[OsString], commands: &Command) -> Result<Invocation, CommandError> {
+    let is_help = |word: &&OsString| *word == "help" || *word == "h";
+    let words = topic.iter().filter(|word| Flag::of(word).is_none() && !is_help(word));
+    let mut command = commands;
+    let mut translated = Vec::new();
+    for word in words {
+        command = command.find_subcommand(word).ok_or_else(|| CommandError::NoHelpTopic(word.clone()))?;
+        translated.push(word.clone());
+    }
+    translated.push("--help".into());
+    Ok(Invocation::Command(translated))
+}
+
+/// A flag before the first positional, with its value.
+struct RootFlag {
+    name: String,
+    words: Vec<OsString>,
+}
+
+impl RootFlag {
+    /// A flag that this command does not know, but another one does.
+    fn is_for_others(&self, command: &Command, commands: &Command) -> bool {
+        !has_flag(command, &self.name) && is_flag_anywhere(commands, &self.name)
+    }
 }
 
 /// The flags before the first positional.
 #[derive(Default)]
 struct Root {
-    flags: Vec<OsString>,
+    flags: Vec<RootFlag>,
+    /// A flag at the end, whose value is missing.
+    incomplete: bool,
     modes: Vec<&'static str>,
     version: bool,
     help: bool,
@@ -118,10 +189,14 @@ struct Root {
 }
 
 impl Root {
-    fn take(&mut self, flag: Flag, rest: &mut impl Iterator<Item = OsString>) {
-        let set =
-            flag.value.as_deref().is_none_or(|value| rsops::tree::parse_bool(value.as_bytes()) != Ok(false));
+    fn take(&mut self, flag: Flag, rest: &mut impl Iterator<Item = OsString>) -> Result<(), CommandError> {
+        let set = flag.value.as_deref().is_none_or(|value| parse_bool(value.as_bytes()) != Ok(false));
         let mode = MODES.iter().find(|(short, long, _)| flag.name == *short || flag.name == *long);
+        if let (true, Some(value)) = (mode.is_some(), &flag.value)
+            && parse_bool(value.as_bytes()).is_err()
+        {
+            return Err(CommandError::BadBoolean { flag: flag.name, value: value.clone() });
+        }
         match (mode, flag.name.as_str()) {
             (Some((_, _, command)), _) => {
                 if set {
@@ -136,12 +211,54 @@ impl Root {
             }
             (None, name) => {
                 let needs_value = flag.value.is_none() && !ROOT_SWITCHES.contains(&name);
-                self.flags.push(flag.text);
-                if needs_value {
-                    self.flags.extend(rest.next());
-                }
+                let value = if needs_value { rest.next() } else { None };
+                self.incomplete = needs_value && value.is_none();
+                let words = std::iter::once(flag.text).chain(value).collect();
+                self.flags.push(RootFlag { name: flag.name, words });
             }
         }
+        Ok(())
+    }
+
+    /// There is no command and no file. A flag that is wrong explains more than that.
+    fn why_nothing_to_do(&self, commands: &Command) -> CommandError {
+        match (self.refuse_unknown_flags(commands), self.flags.last().filter(|_| self.incomplete)) {
+            (Err(error), _) => error,
+            (Ok(()), Some(flag)) => CommandError::NoValue(flag.name.clone()),
+            (Ok(()), None) => CommandError::NoFile,
+        }
+    }
+
+    /// Where no command is named, the parser would complain of something else first: what follows an unknown flag may be
+    /// its value.
+    fn refuse_unknown_flags(&self, commands: &Command) -> Result<(), CommandError> {
+        match self.flags.iter().find(|flag| !is_flag_anywhere(commands, &flag.name)) {
+            Some(flag) => Err(unknown_flag(commands, &flag.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Flags before a command that it cannot use (policy.md §2). What no command knows is left to the parser.
+    fn refuse_useless_flags(
+        &self,
+        command: &Command,
+        name: &[OsString],
+        commands: &Command,
+    ) -> Result<(), CommandError> {
+        match self.flags.iter().find(|flag| flag.is_for_others(command, commands)) {
+            Some(flag) => Err(CommandError::UselessFlag {
+                flag: flag.name.clone(),
+                command: name.join(" ".as_ref()).to_string_lossy().into_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// `rotate` itself refuses to do that to a file that is not there.
+    fn changes_keys(&self, rest: &[OsString]) -> bool {
+        let later = rest.iter().filter_map(|argument| Flag::of(argument)).map(|flag| flag.name);
+        let names = self.flags.iter().map(|flag| flag.name.clone()).chain(later);
+        names.into_iter().any(|name| name.starts_with("add-") || name.starts_with("rm-"))
     }
 
     /// The last of the modes that v1 runs; nothing means editing.
@@ -159,12 +276,13 @@ impl Root {
         };
         match disabled.as_str() {
             "" => Ok(VersionDetail::Full),
-            value => match rsops::tree::parse_bool(value.as_bytes()) {
+            value => match parse_bool(value.as_bytes()) {
                 Ok(true) => Ok(VersionDetail::Bare),
                 Ok(false) => Ok(VersionDetail::Full),
-                Err(_) => {
-                    Err(CommandError::BadBoolean { flag: "disable-version-check", value: value.to_owned() })
-                }
+                Err(_) => Err(CommandError::BadBoolean {
+                    flag: "disable-version-check".to_owned(),
+                    value: value.to_owned(),
+                }),
             },
         }
     }
@@ -198,15 +316,43 @@ impl Flag {
     }
 }
 
+fn is_called(argument: &Arg, name: &str) -> bool {
+    argument.get_long() == Some(name) || argument.get_short().is_some_and(|short| name == short.to_string())
+}
+
+fn has_flag(command: &Command, name: &str) -> bool {
+    command.get_arguments().any(|argument| is_called(argument, name))
+}
+
+/// The flags of all commands.
+pub(super) fn all_flags(commands: &Command) -> Vec<&Arg> {
+    let inner = commands.get_subcommands().flat_map(all_flags);
+    commands.get_arguments().filter(|argument| !argument.is_positional()).chain(inner).collect()
+}
+
+fn is_flag_anywhere(commands: &Command, name: &str) -> bool {
+    all_flags(commands).iter().any(|argument| is_called(argument, name))
+}
+
 fn flag_takes_value(commands: &Command, name: &str) -> bool {
-    let inner = commands.get_subcommands().flat_map(Command::get_subcommands);
-    let arguments = commands.get_subcommands().chain(inner).flat_map(Command::get_arguments);
-    arguments
-        .filter(|a| a.get_long() == Some(name) || a.get_short().is_some_and(|s| name == s.to_string()))
-        .any(|argument| {
-            let requires_equals = argument.is_require_equals_set();
-            matches!(argument.get_action(), ArgAction::Set | ArgAction::Append) && !requires_equals
-        })
+    all_flags(commands).iter().filter(|argument| is_called(argument, name)).any(|argument| {
+        let requires_equals = argument.is_require_equals_set();
+        matches!(argument.get_action(), ArgAction::Set | ArgAction::Append) && !requires_equals
+    })
+}
+
+/// A flag that no command has, in the words of the parser, which sees the flags of one command only.
+fn unknown_flag(commands: &Command, name: &str) -> CommandError {
+    /// That of the parser.
+    const ALIKE: f64 = 0.7;
+    let mut error = clap::Error::new(ErrorKind::UnknownArgument).with_cmd(commands);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(format!("--{name}")));
+    let flags = all_flags(commands);
+    let alike = flags.iter().filter_map(|flag| flag.get_long()).map(|long| (strsim::jaro(name, long), long));
+    if let Some((_, long)) = alike.filter(|(score, _)| *score > ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)) {
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{long}")));
+    }
+    CommandError::Usage(error)
 }
 
 /// `-name` and `--n` → `--name` and `-n`: one or two dashes mean the same (cli.md §1.2).
@@ -223,6 +369,17 @@ fn normalise(arguments: Vec<OsString>, takes_value: impl Fn(&str) -> bool) -> Ve
         };
         ended = flag.is_terminator();
         is_value = flag.value.is_none() && takes_value(&flag.name);
+        if let ("h" | "help", Some(value)) = (flag.name.as_str(), &flag.value) {
+            // the parser knows no help that is not wanted (cli.md §1.2)
+            match parse_bool(value.as_bytes()) {
+                Ok(false) => continue,
+                Ok(true) => {
+                    normal.push("--help".into());
+                    continue;
+                }
+                Err(_) => {}
+            }
+        }
         let dashes = argument.as_encoded_bytes().iter().take(2).take_while(|b| **b == b'-').count();
         let text = argument.to_string_lossy();
         match (dashes, flag.name.chars().count()) {
@@ -245,6 +402,7 @@ mod tests {
                 words.iter().map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
             }
             Ok(Invocation::Version(_)) => "version".to_owned(),
+            Ok(Invocation::Suggestions(_)) => "suggestions".to_owned(),
             Err(_) => "error".to_owned(),
         }
     }
@@ -260,6 +418,10 @@ mod tests {
             ("--d=false f.yaml", "error"),
             ("encript f.yaml", "error"),
             ("--version decrypt f", "version"),
+            ("-d --mac-only-encrypted f.yaml", "decrypt f.yaml"),
+            ("-d=x f.yaml", "error"),
+            ("--nonsense -d f.yaml", "error"),
+            ("--config", "error"),
             ("", "error"),
         ] {
             assert_eq!(translated(line), command, "{line}");
@@ -271,6 +433,26 @@ mod tests {
         assert_eq!(translated("--age R --verbose encrypt f"), "encrypt --age R --verbose f");
         assert_eq!(translated("--ignore-mac decrypt f"), "decrypt --ignore-mac f");
         assert_eq!(translated("--config c groups add -file f"), "groups add --config c --file f");
+        assert_eq!(translated("--ignore-mac encrypt f"), "error");
+        // the parser names the flag, and the one that may be meant
+        assert_eq!(translated("--nonsense=1 encrypt f"), "encrypt --nonsense=1 f");
+    }
+
+    #[test]
+    fn help_is_found_wherever_it_is_asked_for() {
+        for (line, command) in [
+            ("help", "--help"),
+            ("h", "--help"),
+            ("--help decrypt", "--help"),
+            ("-h=true", "--help"),
+            ("help decrypt", "decrypt --help"),
+            ("h help", "--help"),
+            ("help nonsense", "error"),
+            ("decrypt -help=false f", "decrypt f"),
+            ("decrypt -h=1 f", "decrypt --help f"),
+        ] {
+            assert_eq!(translated(line), command, "{line}");
+        }
     }
 
     #[test]

@@ -8,8 +8,11 @@
 mod commands;
 mod environment;
 mod error;
+mod help;
 mod key_changes;
 mod legacy;
+mod logged;
+mod markdown;
 mod open;
 mod options;
 mod place;
@@ -29,15 +32,15 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::commands::completion;
+use self::environment::program;
 use self::error::CommandError;
 use self::legacy::Invocation;
 use self::ui::Ui;
 
-/// Secrets in files, encrypted leaf by leaf.
+/// Secrets in files, encrypted leaf by leaf: a drop-in for sops
 #[derive(Parser)]
-#[command(name = "rsops", disable_version_flag = true, arg_required_else_help = false)]
-#[command(after_help = "Without a command, `rsops [-d|-e] FILE` works as in sops.\n\
-                        `rsops COMMAND --help` shows the options of a command.")]
+#[command(name = "rsops", disable_version_flag = true, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: CommandLine,
@@ -52,6 +55,9 @@ enum CommandLine {
     Groups(commands::groups::Groups),
     #[command(name = "updatekeys")]
     UpdateKeys(Box<commands::updatekeys::UpdateKeys>),
+    #[command(subcommand)]
+    Completion(completion::Completion),
+    Man(commands::man::Man),
 }
 
 /// Does what the arguments say.
@@ -81,6 +87,7 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
     let command = command_line();
     let arguments = match legacy::translate(arguments, &command)? {
         Invocation::Command(arguments) => arguments,
+        Invocation::Suggestions(words) => return completion::suggest(&words),
         Invocation::Version(check) => {
             Ui::new(false).print_line(&legacy::version(check))?;
             return Ok(());
@@ -92,18 +99,18 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
         CommandLine::Rotate(rotate) => rotate.run(),
         CommandLine::Groups(groups) => groups.run(),
         CommandLine::UpdateKeys(updatekeys) => updatekeys.run(),
+        CommandLine::Completion(completion) => completion.run(),
+        CommandLine::Man(man) => man.run(),
     }
 }
 
 fn parse(command: Command, arguments: Vec<OsString>) -> Result<Arguments, CommandError> {
-    let line = || std::iter::once(OsString::from("rsops")).chain(arguments.iter().cloned());
-    let matches = command.try_get_matches_from(line());
+    let matches = command.try_get_matches_from(std::iter::once(program().into()).chain(arguments.clone()));
     matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| match error.kind() {
-        // a command with commands of its own, and none of them (cli.md §1.7)
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            let page = command_line().try_get_matches_from(line().chain(["--help".into()]));
-            CommandError::Usage(page.err().unwrap_or(error))
-        }
+        // where a command has commands of its own, none of them asks for help too (cli.md §1.7)
+        ErrorKind::DisplayHelp
+        | ErrorKind::MissingSubcommand
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => help_page(error, &arguments),
         ErrorKind::InvalidSubcommand => match error.get(ContextKind::InvalidSubcommand) {
             Some(ContextValue::String(topic)) => CommandError::NoHelpTopic(topic.into()),
             _ => CommandError::Usage(error),
@@ -112,9 +119,28 @@ fn parse(command: Command, arguments: Vec<OsString>) -> Result<Arguments, Comman
     })
 }
 
+/// The page of the command that the arguments begin with, as people shall see it.
+fn help_page(error: clap::Error, arguments: &[OsString]) -> CommandError {
+    let commands = help::presented();
+    let mut command = &commands;
+    let mut line = vec![program().into()];
+    while let Some(word) = arguments.get(line.len() - 1)
+        && let Some(inner) = command.find_subcommand(word)
+    {
+        command = inner;
+        line.push(word.clone());
+    }
+    let short = arguments.iter().any(|argument| argument == "-h");
+    line.push(if short { "-h".into() } else { "--help".into() });
+    CommandError::Usage(match commands.try_get_matches_from(line) {
+        Err(page) if page.kind() == ErrorKind::DisplayHelp => page,
+        _ => error,
+    })
+}
+
 /// The declaration of all commands.
 fn command_line() -> Command {
-    Arguments::command().mut_subcommands(last_one_counts)
+    Arguments::command().name(program()).mut_subcommands(last_one_counts)
 }
 
 /// A flag that is given twice counts the second time.

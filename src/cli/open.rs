@@ -46,6 +46,7 @@ pub(super) fn open(
 ) -> Result<Opened, CommandError> {
     let encrypted = load(place)?;
     let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
+    place.ui.debug(Component::Sops, "Decrypting tree", &[]);
     let (decrypted, metadata) = encrypted
         .decrypt(&data_key, check, nonces)
         .map_err(|error| CommandError::Decrypt { file: place.shown(), error })?;

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rsops::config::{Config, ConfigError, absolute as absolute_in, search};
-use rsops::keys::{KeyService, LocalKeys};
+use rsops::data_key::DataKey;
+use rsops::keys::{KeyService, LocalKeys, WrapFailure};
+use rsops::metadata::Metadata;
 use rsops::store::{Format, Indent, Store};
 use rsops::tree::{TextBuffer, Tree};
 use zeroize::Zeroizing;
 
 use super::error::CommandError;
+use super::logged::{Logged, say_split};
 use super::options::{FormatOptions, GlobalOptions, KeyServiceOptions};
 use super::ui::{Component, Ui};
 
@@ -187,11 +190,23 @@ fn is_missing(error: &ConfigError, options: &GlobalOptions) -> bool {
 }
 
 /// Who wraps and unwraps data keys, in the order in which they are asked.
-pub(super) struct KeyServices(Vec<Box<dyn KeyService>>);
+pub(super) struct KeyServices {
+    services: Vec<Logged>,
+    ui: Arc<Ui>,
+}
 
 impl KeyServices {
     pub(super) fn list(&self) -> Vec<&dyn KeyService> {
-        self.0.iter().map(AsRef::as_ref).collect()
+        self.services.iter().map(|service| service as &dyn KeyService).collect()
+    }
+
+    /// Wraps a data key for all keys of a file.
+    pub(super) fn wrap(&self, data_key: &DataKey, metadata: &mut Metadata) -> Result<(), WrapFailure> {
+        let groups = metadata.key_groups.len();
+        if groups > 1 {
+            say_split(&self.ui, groups, metadata.shamir_threshold);
+        }
+        metadata.wrap(data_key, &self.list())
     }
 }
 
@@ -204,7 +219,8 @@ pub(super) fn key_services(ui: &Arc<Ui>, options: &KeyServiceOptions) -> Result<
     if options.enable_local_keyservice {
         services.push(Box::new(local_keys(ui)));
     }
-    Ok(KeyServices(services))
+    let logged = services.into_iter().map(|service| Logged::new(service, ui.clone()));
+    Ok(KeyServices { services: logged.collect(), ui: ui.clone() })
 }
 
 #[cfg(feature = "age")]

@@ -77,7 +77,7 @@ impl Plan {
 /// A new data key, wrapped for all keys of the metadata.
 pub(super) fn new_data_key(metadata: &mut Metadata, services: &KeyServices) -> Result<DataKey, CommandError> {
     let data_key = DataKey::generate().map_err(|_| CommandError::NoRandomness)?;
-    metadata.wrap(&data_key, &services.list()).map_err(CommandError::Wrap)?;
+    services.wrap(&data_key, metadata).map_err(CommandError::Wrap)?;
     Ok(data_key)
 }
 

@@ -18,7 +18,7 @@ pub(super) fn rewrap(
     services: &KeyServices,
     store: &dyn Store,
 ) -> Result<Vec<u8>, CommandError> {
-    document.metadata.wrap(data_key, &services.list()).map_err(CommandError::Rewrap)?;
+    services.wrap(data_key, &mut document.metadata).map_err(CommandError::Rewrap)?;
     document.to_bytes(data_key, store).map_err(|error| match error {
         EncryptError::ReadBack(reason) => CommandError::Unverified { file: place.shown(), reason },
         error => CommandError::Encrypt(error),

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::outcome::Ending;
+use super::report::say;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,6 +38,18 @@ pub(crate) fn setting(name: &str) -> Option<String> {
 /// The one just built, or the one that `RSOPS_TEST_BINARY` names.
 pub(crate) fn binary() -> PathBuf {
     setting("RSOPS_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_rsops").into(), PathBuf::from)
+}
+
+/// Whether a program of the system is there; says so if not. `CI=true` wants all of them.
+pub(crate) fn is_installed(program: &str, consequence: &str) -> bool {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let is_there = env::split_paths(&folders).any(|folder| folder.join(program).is_file());
+    if !is_there {
+        let complaint = format!("{program} is not installed: {consequence}");
+        assert!(setting("CI").is_none_or(|value| value != "true"), "{complaint}");
+        say(&complaint);
+    }
+    is_there
 }
 
 /// What a finished run leaves behind.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use rsops::document::PlainDocument;
 use rsops::store::{Format, Store};
-use rsops::tree::{Found, Path, Scalar, Value};
+use rsops::tree::{Found, Path, Scalar, Step, Value};
 use zeroize::Zeroizing;
 
 use super::Target;
@@ -16,7 +16,7 @@ use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions, OutputOptions,
 };
 use crate::cli::place::{Input, Place, key_services};
-use crate::cli::ui::Ui;
+use crate::cli::ui::{Component, Ui};
 
 /// Decrypt a file, and write the result to standard output
 ///
@@ -78,6 +78,7 @@ fn extract(
     let Some(first) = document.tree.branches.first_mut().filter(|_| !path.steps.is_empty()) else {
         return dump(&document);
     };
+    place.ui.info(Component::Sops, "Truncating tree", &[("path", &path_for_log(path))]);
     match path.find(first).map_err(CommandError::Extract)? {
         Found::Document => dump(&document),
         Found::Value(Value::Scalar(Scalar::Text(text))) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
@@ -88,4 +89,13 @@ fn extract(
         }
         found => store.emit_value(found).map_err(CommandError::DumpValue),
     }
+}
+
+/// `[a b 0]` (cli.md §5.3).
+fn path_for_log(path: &Path) -> String {
+    let step = |step: &Step| match step {
+        Step::Key(key) => String::from_utf8_lossy(key).into_owned(),
+        Step::Index(index) => index.to_string(),
+    };
+    format!("[{}]", path.steps.iter().map(step).collect::<Vec<_>>().join(" "))
 }

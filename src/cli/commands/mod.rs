@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
+pub(super) mod completion;
 pub(super) mod decrypt;
 pub(super) mod encrypt;
 pub(super) mod groups;
+pub(super) mod man;
 pub(super) mod rotate;
 pub(super) mod updatekeys;
 
