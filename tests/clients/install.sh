@@ -34,10 +34,16 @@ cd "$clients"
 python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check \
     ansible-core==2.19.14 \
+    click==8.5.1 \
     pre-commit-hook-ensure-sops==1.1 \
     pydantic-settings-sops==0.1.2 \
     sops-wrapper==0.1.1 \
     sopsy==1.3.0
+
+# ksops asks for a newer Python than it needs; of the module for Inmanta only the editor is wanted, which needs nothing
+venv/bin/pip install -q --disable-pip-version-check --no-deps --ignore-requires-python \
+    inmanta-module-sops==0.3.2 \
+    ksops==0.2.2
 
 # the collection comes with the package `ansible`, of which nothing else is wanted
 venv/bin/pip download -q --disable-pip-version-check --no-deps --only-binary :all: -d wheels ansible==12.3.0

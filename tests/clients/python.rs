@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::support::keys::recipient;
 use super::support::outcome::Ending;
+use super::support::scratch::Call;
 use super::{Desk, fetched, script, text};
 
 const PLAINTEXT: &str = "user: app\nport: 5432\npassword: secret\n";
@@ -60,6 +61,82 @@ fn sops_wrapper_encrypts_what_a_rule_names() {
     assert_eq!(desk.read("test/a.yaml"), PLAINTEXT);
     assert!(desk.read("prod/a.yaml").contains("password: ENC["));
     assert_eq!(desk.open("prod/a.yaml"), PLAINTEXT);
+}
+
+const MANIFEST: &str = "\
+apiVersion: v1
+kind: Secret
+metadata:
+    name: app
+stringData:
+    password: old
+";
+
+fn ksops<'a>(desk: &'a Desk, python: &Path, arguments: &[&str]) -> Call<'a> {
+    desk.run(python, &[&["-m", "ksops"], arguments].concat())
+}
+
+#[test]
+fn ksops_keeps_manifests_of_kubernetes() {
+    let Some(python) = python() else { return };
+    let desk = Desk::new();
+    ksops(&desk, &python, &["init", "--force", "--age", &recipient("age-alice")]).stdout();
+    desk.scratch.write("secret.yaml", MANIFEST.as_bytes());
+    assert_eq!(text(ksops(&desk, &python, &["encrypt-all"]).stdout()), "Encrypted 1 file(s)\n");
+    let sealed = desk.read("secret.yaml");
+    assert!(sealed.contains("    name: app\n") && sealed.contains("    password: ENC["), "{sealed}");
+    assert_eq!(text(ksops(&desk, &python, &["cat", "secret.yaml"]).stdout()), MANIFEST);
+    let valid = text(ksops(&desk, &python, &["validate-all"]).stdout());
+    assert_eq!(valid, "Validated 1 SOPS-encrypted file(s)\n");
+    ksops(&desk, &python, &["decrypt", "--in-place", "secret.yaml"]).stdout();
+    assert_eq!(desk.read("secret.yaml"), MANIFEST);
+}
+
+#[test]
+fn ksops_edits() {
+    let Some(python) = python() else { return };
+    let desk = Desk::new();
+    desk.seal("secret.yaml", MANIFEST);
+    let before = desk.read("secret.yaml");
+    let edit = |editor| ksops(&desk, &python, &["edit", "secret.yaml"]).variable("EDITOR", editor).outcome();
+    // exit code 200 means to it that nothing was to be done
+    let untouched = edit("true");
+    assert!(untouched.succeeded(), "{}", untouched.messages());
+    assert_eq!(desk.read("secret.yaml"), before);
+    let edited = edit("sed -i s/old/new/");
+    assert!(edited.succeeded(), "{}", edited.messages());
+    assert_eq!(desk.open("secret.yaml"), MANIFEST.replace("old", "new"));
+    assert!(!edit("false").succeeded());
+}
+
+#[test]
+fn ksops_gives_a_file_to_somebody_else() {
+    let Some(python) = python() else { return };
+    let desk = Desk::new();
+    desk.seal("secret.yaml", MANIFEST);
+    let (alice, bob) = (recipient("age-alice"), recipient("age-bob"));
+    desk.scratch.write(".sops.yaml", format!("creation_rules:\n    - age: {alice},{bob}\n").as_bytes());
+    assert_eq!(text(ksops(&desk, &python, &["rekey-all"]).stdout()), "Rekeyed 1 file(s)\n");
+    let opened = desk.run_without_key("sops", &["decrypt", "secret.yaml"]).keys(["age-bob"]).stdout();
+    assert_eq!(text(opened), MANIFEST);
+}
+
+/// Inmanta's editor is a dialogue over the standard input and output of `sops edit`.
+#[test]
+fn an_editor_talks_through_us() {
+    let Some(python) = python() else { return };
+    let packages = ["-c", "import sysconfig; print(sysconfig.get_path('purelib'), end='')"];
+    let desk = Desk::new();
+    let packages = text(desk.run(&python, &packages).stdout());
+    let editor = format!("'{}' '{packages}/inmanta_plugins/sops/editor.py'", python.display());
+    desk.seal("vault.json", "{\"user\": \"app\", \"port\": 5432}");
+    let told = desk
+        .run("sops", &["edit", "vault.json"])
+        .variable("SOPS_EDITOR", &editor)
+        .stdin(b"{\"user\": \"app\", \"port\": 6543}")
+        .stdout();
+    assert_eq!(text(told), "{\"user\": \"app\", \"port\": 5432}\nEOF\n");
+    assert_eq!(desk.open("vault.json"), "{\n\t\"user\": \"app\",\n\t\"port\": 6543\n}\n");
 }
 
 #[test]
