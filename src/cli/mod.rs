@@ -5,12 +5,14 @@
 //!                                                     environment, place (files, formats, configuration)
 //! ```
 
+mod child;
 mod commands;
 mod environment;
 mod error;
 mod legacy;
 mod open;
 mod options;
+mod pipe;
 mod place;
 mod plan;
 mod private_dir;
@@ -18,6 +20,7 @@ mod signals;
 #[cfg(feature = "age")]
 mod terminal;
 mod ui;
+mod user;
 mod write_file;
 
 use std::ffi::OsString;
@@ -43,6 +46,10 @@ struct Arguments {
 enum CommandLine {
     Encrypt(Box<commands::encrypt::Encrypt>),
     Decrypt(Box<commands::decrypt::Decrypt>),
+    ExecEnv(Box<commands::exec_env::ExecEnv>),
+    ExecFile(Box<commands::exec_file::ExecFile>),
+    #[command(name = "filestatus")]
+    FileStatus(Box<commands::filestatus::FileStatus>),
 }
 
 /// Does what the arguments say.
@@ -77,6 +84,9 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
     match parsed.map_err(CommandError::Usage)?.command {
         CommandLine::Encrypt(encrypt) => encrypt.run(),
         CommandLine::Decrypt(decrypt) => decrypt.run(),
+        CommandLine::ExecEnv(exec_env) => exec_env.run(),
+        CommandLine::ExecFile(exec_file) => exec_file.run(),
+        CommandLine::FileStatus(file_status) => file_status.run(),
     }
 }
 

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use rsops::document::MacCheck;
 use rsops::keys::{Common, DecryptionOrder, Key, Kind, ParseKeyError};
 use rsops::selection::Selectors;
 use rsops::tree::parse_prefixed_int;
 
 use super::error::CommandError;
+use super::user::{Identity, become_user};
 
 /// Flags of every command.
 #[derive(Args)]
@@ -20,7 +22,8 @@ pub(super) struct GlobalOptions {
         value_name = "FILE",
         env = "SOPS_CONFIG",
         hide_env_values = true,
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = path()
     )]
     pub(super) config: Option<PathBuf>,
     /// Say what is being done
@@ -48,7 +51,7 @@ pub(super) struct FormatOptions {
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
     pub(super) output_type: Option<String>,
     /// Use this name instead of that of the file to choose formats and the creation rule
-    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true, value_parser = path())]
     pub(super) filename_override: Option<PathBuf>,
     /// Blanks per level of the output
     #[arg(long, value_name = "N", value_parser = integer, allow_hyphen_values = true)]
@@ -64,7 +67,7 @@ pub(super) struct OutputOptions {
     #[arg(default_missing_value = "true", value_name = "BOOL", value_parser = switch, hide_default_value = true)]
     pub(super) in_place: bool,
     /// Write the result to this file instead of standard output
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_parser = path())]
     pub(super) output: Option<PathBuf>,
 }
 
@@ -112,6 +115,26 @@ impl DecryptionOptions {
     pub(super) fn order(&self) -> Result<DecryptionOrder, CommandError> {
         DecryptionOrder::parse(self.decryption_order.as_deref().unwrap_or_default())
             .map_err(CommandError::Order)
+    }
+}
+
+/// How the command is run that gets the secrets.
+#[derive(Args)]
+#[command(next_help_heading = "Command")]
+pub(super) struct ChildOptions {
+    /// Run the command as this user
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    user: Option<String>,
+    /// Do not wait for the command (deprecated)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    pub(super) background: bool,
+}
+
+impl ChildOptions {
+    /// Becomes the user, if one is named. Keys must have been used by then.
+    pub(super) fn switch_user(&self) -> Result<Option<Identity>, CommandError> {
+        self.user.as_deref().filter(|name| !name.is_empty()).map(become_user).transpose()
     }
 }
 
@@ -248,6 +271,11 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         return Ok(false);
     }
     rsops::tree::parse_bool(text.as_bytes()).map_err(|_| "parse error".to_owned())
+}
+
+/// A path, which may be empty: that is as good as none (cli.md §1.6), and no mistake as it is to clap.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn integer(text: &str) -> Result<i64, String> {

@@ -6,6 +6,7 @@
 
 mod open;
 mod seal;
+mod variables;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,6 +26,7 @@ use self::seal::{Mover, Sealer};
 
 pub use self::open::{LeafError, LooseComment};
 pub use self::seal::SealError;
+pub use self::variables::{Variable, VariableError};
 
 /// A document in clear.
 pub struct PlainDocument {

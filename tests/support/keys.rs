@@ -21,6 +21,19 @@ pub(crate) fn recipient(name: &str) -> String {
     rest.lines().next().expect("a line").trim().to_owned()
 }
 
+/// A `.sops.yaml` with one rule: these groups of age keys, of which so many are needed; 0 leaves the number out.
+pub(crate) fn rule(threshold: usize, groups: &[&[&str]]) -> Vec<u8> {
+    let mut text = "creation_rules:\n  - key_groups:\n".to_owned();
+    for group in groups {
+        let recipients: Vec<String> = group.iter().map(|name| recipient(name)).collect();
+        text += &format!("      - age: [{}]\n", recipients.join(", "));
+    }
+    if threshold > 0 {
+        text += &format!("    shamir_threshold: {threshold}\n");
+    }
+    text.into_bytes()
+}
+
 /// The identities as `SOPS_AGE_KEY` takes them; names of other kinds are passed over.
 pub(crate) fn age_identities(names: &[String]) -> Option<String> {
     let mut lines = Vec::new();

@@ -100,3 +100,19 @@ impl Outcome {
         normal(&self.stdout, &self.root)
     }
 }
+
+/// Failed with this exit status, these words on standard error, and nothing on standard output.
+pub(crate) fn refused(outcome: &Outcome, status: i32, words: &[&str]) {
+    assert!(outcome.stdout.is_empty(), "{:?}", String::from_utf8_lossy(&outcome.stdout));
+    fails_with(outcome, status, words);
+}
+
+/// Failed with this exit status, these words on standard error, whatever was printed before.
+pub(crate) fn fails_with(outcome: &Outcome, status: i32, words: &[&str]) {
+    let messages = outcome.messages();
+    assert_eq!(outcome.ending, Ending::Exited(status), "{messages}");
+    assert!(!outcome.crashed(), "{messages}");
+    for word in words {
+        assert!(messages.contains(word), "{word:?} is missing in {messages:?}");
+    }
+}

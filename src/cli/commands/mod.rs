@@ -2,6 +2,9 @@
 
 pub(super) mod decrypt;
 pub(super) mod encrypt;
+pub(super) mod exec_env;
+pub(super) mod exec_file;
+pub(super) mod filestatus;
 
 use std::path::{Path, PathBuf};
 
