@@ -204,6 +204,8 @@ fn formats_are_those_that_are_asked_for() {
     scratch.write("sealed", &sealed);
     for (arguments, wanted) in [
         (&["a.yaml", "cat {}"][..], "a:\n    b: 1\n"),
+        // nothing is as good as no option
+        (&["--config", "", "--filename-override=", "a.yaml", "cat {}"], "a:\n    b: 1\n"),
         (&["--indent", "2", "a.yaml", "cat {}"], "a:\n  b: 1\n"),
         (&["--output-type", "json", "--indent=0", "a.yaml", "cat {}"], "{\n\"a\": {\n\"b\": 1\n}\n}\n"),
         (&["--filename-override", "x.yaml", "sealed", "cat {}"], "a:\n    b: 1\n"),
