@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 
 use rsops::config::ConfigError;
-use rsops::document::{DecryptError, EncryptError, LoadError};
+use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
 use rsops::keys::{DuplicateKind, ParseKeyError, RecoverError, WrapFailure};
 pub(super) use rsops::os_error::os_text;
 use rsops::selection::SelectionError;
@@ -72,6 +73,8 @@ pub(super) enum CommandError {
         file: String,
         error: LoadError,
     },
+    /// Whether a file is encrypted cannot be told.
+    FileStatus(Box<CommandError>),
     /// The data key.
     NoRandomness,
     Wrap(WrapFailure),
@@ -132,6 +135,40 @@ pub(super) enum CommandError {
     CurrentDirectory(io::Error),
     /// The address space does not hold the stack.
     NoStack(String),
+    Exec(ExecError),
+}
+
+/// Why a command that gets secrets was not run, or how it failed (cli.md §14).
+#[derive(Debug)]
+pub(super) enum ExecError {
+    /// Not a file and a command.
+    Arguments,
+    SameProcessInBackground,
+    /// A document that cannot be variables.
+    Variable(VariableError),
+    UnknownUser(String),
+    SwitchUser {
+        user: String,
+        error: io::Error,
+    },
+    /// `--filename` leads elsewhere.
+    NotLocal,
+    /// The directory for the plaintext.
+    Directory(io::Error),
+    /// The file or pipe in it.
+    Make {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Start(io::Error),
+    /// The command ran, and did not succeed.
+    Status(ExitStatus),
+}
+
+impl From<ExecError> for CommandError {
+    fn from(error: ExecError) -> Self {
+        Self::Exec(error)
+    }
 }
 
 const SELECTORS: &str = "encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, \
@@ -209,6 +246,9 @@ impl fmt::Display for CommandError {
                  for example: `sops edit my_file.yaml`",
             ),
             Self::Load { error, .. } => error.fmt(f),
+            Self::FileStatus(error) => {
+                write!(f, "cannot check file status: cannot load encrypted file: {error}")
+            }
             Self::NoRandomness => {
                 f.write_str("Could not generate data key: the operating system gives no random numbers")
             }
@@ -275,10 +315,82 @@ impl fmt::Display for CommandError {
                 write!(f, "could not open file for writing: open {file}: {}", os_text(error))
             }
             Self::FailedUpdates(number) => write!(f, "failed updating {number} key(s)"),
+            Self::Exec(error) => error.fmt(f),
             Self::CurrentDirectory(error) => {
                 write!(f, "the current directory cannot be read: {}", os_text(error))
             }
         }
+    }
+}
+
+impl fmt::Display for ExecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arguments => f.write_str("error: missing file to decrypt"),
+            Self::SameProcessInBackground => {
+                f.write_str("Error: The --same-process flag cannot be used with --background")
+            }
+            Self::Variable(error) => error.fmt(f),
+            Self::UnknownUser(name) => write!(f, "user: unknown user {name}"),
+            Self::SwitchUser { user, error } => {
+                write!(f, "cannot run the command as {user}: {}", os_text(error))
+            }
+            Self::NotLocal => f.write_str("The provided filename is not a local path."),
+            Self::Directory(error) => {
+                let place = std::env::temp_dir();
+                write!(f, "cannot make a directory in {}: {}", place.display(), os_text(error))
+            }
+            Self::Make { path, error } => write!(f, "cannot make {}: {}", path.display(), os_text(error)),
+            Self::Start(error) => write!(f, "cannot start /bin/sh: {}", os_text(error)),
+            Self::Status(status) => match status.code() {
+                Some(code) => write!(f, "exit status {code}"),
+                // as in signal: 9 (SIGKILL)
+                None => status.fmt(f),
+            },
+        }
+    }
+}
+
+impl ExecError {
+    /// The part of the table of exit codes that is about the command.
+    fn code(&self) -> u8 {
+        match self {
+            Self::SameProcessInBackground => 8,
+            // 128+n for signal n, as shells have it, instead of 255 for all of them (policy.md §3)
+            Self::Status(status) => {
+                let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+                code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+            }
+            _ => 1,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Arguments => {
+                "name a file, and the command as one word, as in `rsops exec-env secrets.yaml 'printenv PASSWORD'`"
+                    .to_owned()
+            }
+            Self::SameProcessInBackground => "leave one of them out".to_owned(),
+            Self::Variable(VariableError::Complex { .. }) => {
+                "variables hold no lists and mappings; `rsops exec-file` gives the command all of the file".to_owned()
+            }
+            Self::Variable(VariableError::ZeroByte { .. }) => {
+                "`rsops exec-file` gives the command all of the file".to_owned()
+            }
+            Self::SwitchUser { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+                "only root can run commands as another user".to_owned()
+            }
+            Self::NotLocal => {
+                "--filename names a file in a directory that is made for the command, as in --filename config.yaml"
+                    .to_owned()
+            }
+            Self::Directory(_) => "$TMPDIR chooses another place for temporary files".to_owned(),
+            Self::Start(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
+                "the variables take more room than the system has for them; `rsops exec-file` has no limit".to_owned()
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -295,7 +407,11 @@ impl CommandError {
             | Self::Config(_)
             | Self::NoKeys => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
-            Self::NoRandomness | Self::Wrap(_) | Self::Rewrap(_) | Self::Threshold(_) => 1,
+            Self::FileStatus(_)
+            | Self::NoRandomness
+            | Self::Wrap(_)
+            | Self::Rewrap(_)
+            | Self::Threshold(_) => 1,
             Self::GroupsAddPositionals
             | Self::GroupsDeletePositionals
             | Self::GroupIndex(_)
@@ -313,6 +429,7 @@ impl CommandError {
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
             Self::Write { .. } | Self::Stdout(_) | Self::NoHelpTopic(_) => 3,
             Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
+            Self::Exec(error) => error.code(),
             Self::RuleSelection(SelectionError::BadPattern { .. }) => 5,
             Self::EncryptionContext => 6,
             Self::OutputAndInPlace | Self::StdinInPlace | Self::StdinWithoutName | Self::Selection(_) => 8,
@@ -381,6 +498,8 @@ impl CommandError {
                 format!("{file} may be no encrypted file, or one of another format, which --input-type names")
             }
             Self::Load { file, .. } => format!("the metadata of {file} are damaged; restore them"),
+            Self::FileStatus(error) => return error.hint(),
+            Self::Exec(error) => return error.hint(),
             Self::Decrypt { file, error: DecryptError::MacMismatch { .. } | DecryptError::MacUnreadable(_) } => {
                 format!(
                     "{file} was changed without its keys, or is damaged; restore it, or decrypt it with --ignore-mac \

@@ -5,6 +5,7 @@
 //!                                                     environment, place (files, formats, configuration)
 //! ```
 
+mod child;
 mod commands;
 mod environment;
 mod error;
@@ -15,6 +16,7 @@ mod logged;
 mod markdown;
 mod open;
 mod options;
+mod pipe;
 mod place;
 mod plan;
 mod private_dir;
@@ -24,6 +26,7 @@ mod signals;
 #[cfg(feature = "age")]
 mod terminal;
 mod ui;
+mod user;
 mod write_file;
 
 use std::ffi::OsString;
@@ -58,6 +61,10 @@ enum CommandLine {
     #[command(subcommand)]
     Completion(completion::Completion),
     Man(commands::man::Man),
+    ExecEnv(Box<commands::exec_env::ExecEnv>),
+    ExecFile(Box<commands::exec_file::ExecFile>),
+    #[command(name = "filestatus")]
+    FileStatus(Box<commands::filestatus::FileStatus>),
 }
 
 /// Does what the arguments say.
@@ -101,6 +108,9 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
         CommandLine::UpdateKeys(updatekeys) => updatekeys.run(),
         CommandLine::Completion(completion) => completion.run(),
         CommandLine::Man(man) => man.run(),
+        CommandLine::ExecEnv(exec_env) => exec_env.run(),
+        CommandLine::ExecFile(exec_file) => exec_file.run(),
+        CommandLine::FileStatus(file_status) => file_status.run(),
     }
 }
 

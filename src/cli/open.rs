@@ -5,6 +5,8 @@ use rsops::document::{EncryptedDocument, MacCheck, PlainDocument};
 use rsops::keys::{DecryptionOrder, recover};
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
+use rsops::store::{Format, Store};
+use zeroize::Zeroizing;
 
 use super::error::CommandError;
 use super::place::{KeyServices, Place};
@@ -60,4 +62,16 @@ pub(super) fn open(
         );
     }
     Ok(Opened { document: decrypted.document, metadata, data_key })
+}
+
+/// The text of a document in the output format.
+pub(super) fn dump(
+    place: &Place,
+    document: &PlainDocument,
+    store: &dyn Store,
+) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    document.emit(store).map_err(|error| match place.output_format {
+        Format::Binary => CommandError::DumpBinary(error),
+        _ => CommandError::Dump(error),
+    })
 }

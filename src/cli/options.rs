@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use rsops::document::MacCheck;
 use rsops::keys::{Common, DecryptionOrder, Key, Kind, ParseKeyError};
 use rsops::selection::Selectors;
@@ -10,6 +11,7 @@ use rsops::tree::parse_prefixed_int;
 
 use super::error::CommandError;
 use super::ui::{Component, Ui};
+use super::user::{Identity, become_user};
 
 /// Flags of every command.
 #[derive(Args)]
@@ -21,7 +23,8 @@ pub(super) struct GlobalOptions {
         value_name = "FILE",
         env = "SOPS_CONFIG",
         hide_env_values = true,
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = path()
     )]
     pub(super) config: Option<PathBuf>,
     /// Say what is being done
@@ -49,7 +52,7 @@ pub(super) struct FormatOptions {
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
     pub(super) output_type: Option<String>,
     /// Use this name instead of that of the file to choose formats and the creation rule
-    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true, value_parser = path())]
     pub(super) filename_override: Option<PathBuf>,
     #[command(flatten)]
     pub(super) indent: IndentOptions,
@@ -81,7 +84,7 @@ pub(super) struct OutputOptions {
     #[command(flatten)]
     pub(super) in_place: InPlaceOptions,
     /// Write the result to this file instead of standard output
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_parser = path())]
     pub(super) output: Option<PathBuf>,
 }
 
@@ -129,6 +132,26 @@ impl DecryptionOptions {
     pub(super) fn order(&self) -> Result<DecryptionOrder, CommandError> {
         DecryptionOrder::parse(self.decryption_order.as_deref().unwrap_or_default())
             .map_err(CommandError::Order)
+    }
+}
+
+/// How the command is run that gets the secrets.
+#[derive(Args)]
+#[command(next_help_heading = "Command")]
+pub(super) struct ChildOptions {
+    /// Run the command as this user
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    user: Option<String>,
+    /// Do not wait for the command (deprecated)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    pub(super) background: bool,
+}
+
+impl ChildOptions {
+    /// Becomes the user, if one is named. Keys must have been used by then.
+    pub(super) fn switch_user(&self) -> Result<Option<Identity>, CommandError> {
+        self.user.as_deref().filter(|name| !name.is_empty()).map(become_user).transpose()
     }
 }
 
@@ -443,6 +466,11 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         return Ok(false);
     }
     rsops::tree::parse_bool(text.as_bytes()).map_err(|_| "parse error".to_owned())
+}
+
+/// A path, which may be empty: that is as good as none (cli.md §1.6), and no mistake as it is to clap.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn integer(text: &str) -> Result<i64, String> {

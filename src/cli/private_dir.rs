@@ -29,18 +29,22 @@ impl PrivateDir {
 
     /// In `$TMPDIR`, else `/tmp`.
     pub(super) fn in_temp_dir(prefix: &str) -> io::Result<Self> {
-        Self::new_in(&std::env::temp_dir(), prefix)
+        let place = std::env::temp_dir();
+        let place = if place.as_os_str().is_empty() { PathBuf::from("/tmp") } else { place };
+        // the path goes to programs that may work elsewhere
+        Self::new_in(&std::path::absolute(place)?, prefix)
     }
 
     fn new_in(place: &Path, prefix: &str) -> io::Result<Self> {
-        let mut made = None;
-        tempfile::Builder::new().prefix(prefix).make_in(place, |path| {
-            let doomed = remove_on_signal(path.to_owned());
-            fs::DirBuilder::new().mode(0o700).create(path)?;
-            made = Some(Self { path: path.to_owned(), _doomed: doomed });
+        let mut doomed = None;
+        let made = tempfile::Builder::new().prefix(prefix).make_in(place, |path| {
+            let ((), removal) = remove_on_signal(path, || fs::DirBuilder::new().mode(0o700).create(path))?;
+            doomed = Some(removal);
             Ok(())
         })?;
-        made.ok_or_else(|| io::ErrorKind::NotFound.into())
+        // we remove it ourselves, with all that is in it
+        let path = made.into_temp_path().keep().map_err(|error| error.error)?;
+        doomed.map(|doomed| Self { path, _doomed: doomed }).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     pub(super) fn path(&self) -> &Path {

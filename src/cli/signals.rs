@@ -4,8 +4,8 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
-use std::process::exit;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, exit};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
@@ -30,11 +30,24 @@ static ARRANGEMENTS: Mutex<Arrangements> =
 /// A file or directory that is removed if a signal ends the program; no longer when this is dropped.
 pub(super) struct Doomed(PathBuf);
 
-/// Announces a file or directory before it is made.
-pub(super) fn remove_on_signal(path: PathBuf) -> Doomed {
+/// Makes a file or directory. A signal comes before, and it is not made any more, or after, and it is removed.
+pub(super) fn remove_on_signal<T>(
+    path: &Path,
+    make: impl FnOnce() -> io::Result<T>,
+) -> io::Result<(T, Doomed)> {
     listen();
-    arrangements().doomed.push(path.clone());
-    Doomed(path)
+    let mut arrangements = arrangements();
+    let made = make()?;
+    arrangements.doomed.push(path.to_owned());
+    Ok((made, Doomed(path.to_owned())))
+}
+
+/// Does something that a signal must not come across, such as making a file in a directory that it removes. It is short
+/// and does not call this module.
+pub(super) fn undisturbed<T>(action: impl FnOnce() -> T) -> T {
+    listen();
+    let _arrangements = arrangements();
+    action()
 }
 
 impl Drop for Doomed {
@@ -49,11 +62,13 @@ impl Drop for Doomed {
 /// While it lives, signals go to a child and do not end this program.
 pub(super) struct Forwarding(());
 
-/// Hands signals on to this child.
-pub(super) fn forward_to(child: Pid) -> Forwarding {
+/// Starts a child that signals are handed on to, from the first moment on.
+pub(super) fn forward_to(command: &mut Command) -> io::Result<(Child, Forwarding)> {
     listen();
-    arrangements().child = Some(child);
-    Forwarding(())
+    let mut arrangements = arrangements();
+    let child = command.spawn()?;
+    arrangements.child = Some(Pid::from_child(&child));
+    Ok((child, Forwarding(())))
 }
 
 impl Drop for Forwarding {
@@ -85,13 +100,23 @@ fn arrangements() -> MutexGuard<'static, Arrangements> {
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        let ignored = ignored();
+        let heard = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2].into_iter();
         // where signals cannot be caught they end the program at once; that is no reason not to work
-        let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]) else {
+        let Ok(mut signals) = Signals::new(heard.filter(|signal| ignored >> (signal - 1) & 1 == 0)) else {
             return;
         };
         let _ =
             thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(obey));
     });
+}
+
+/// The signals that whoever started us wants to be ignored (`nohup`, `&` in scripts), by their bits: a child inherits
+/// that, unless we listen to them. Only Linux tells.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or_default()
 }
 
 fn obey(signal: i32) {
@@ -104,7 +129,7 @@ fn obey(signal: i32) {
         }
         return;
     }
-    // the lock is kept: nothing new can be announced, hence made, any more
+    // the lock is kept: nothing is made any more
     for path in &arrangements.doomed {
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::Builder;
 
-use super::signals::remove_on_signal;
+use super::signals::{remove_on_signal, undisturbed};
 
 /// Replaces a file as a whole: an interruption at any moment leaves the old one or the new one.
 ///
@@ -35,8 +35,9 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = Builder::new().prefix(".rsops-").permissions(Permissions::from_mode(mode)).make_in(
         directory,
         |path| {
-            doomed = Some(remove_on_signal(path.to_owned()));
-            create_new(path, mode)
+            let (file, removal) = remove_on_signal(path, || create_new(path, mode))?;
+            doomed = Some(removal);
+            Ok(file)
         },
     )?;
     let result = (|| {
@@ -55,6 +56,12 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // the rename too must survive a power cut; some file systems cannot be asked for that
     let _ = File::open(directory).and_then(|directory| directory.sync_all());
     Ok(())
+}
+
+/// Writes a new file that only its owner can read, into a [`PrivateDir`](super::private_dir::PrivateDir), which goes
+/// away with it.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    undisturbed(|| create_new(path, 0o600))?.write_all(bytes)
 }
 
 fn create_new(path: &Path, mode: u32) -> io::Result<File> {

@@ -7,6 +7,7 @@
 mod open;
 mod seal;
 mod transcript;
+mod variables;
 
 use std::fmt;
 
@@ -25,6 +26,7 @@ use self::transcript::{Transcript, Witness};
 
 pub use self::open::{LeafError, LooseComment};
 pub use self::seal::SealError;
+pub use self::variables::{Variable, VariableError};
 
 /// A document in clear.
 pub struct PlainDocument {

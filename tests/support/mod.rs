@@ -14,6 +14,8 @@ pub(crate) mod moments;
 pub(crate) mod outcome;
 pub(crate) mod program;
 pub(crate) mod report;
+#[cfg(unix)]
+pub(crate) mod running;
 pub(crate) mod scratch;
 pub(crate) mod text;
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clap::Args;
 use rsops::document::PlainDocument;
-use rsops::store::{Format, Store};
+use rsops::store::Store;
 use rsops::tree::{Found, Path, Scalar, Step, Value};
 use zeroize::Zeroizing;
 
 use super::Target;
 use crate::cli::error::CommandError;
-use crate::cli::open::open;
+use crate::cli::open::{dump, open};
 use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions, OutputOptions,
 };
@@ -69,23 +69,17 @@ fn extract(
     place: &Place,
     store: &dyn Store,
 ) -> Result<Zeroizing<Vec<u8>>, CommandError> {
-    let dump = |document: &PlainDocument| {
-        document.emit(store).map_err(|error| match place.output_format {
-            Format::Binary => CommandError::DumpBinary(error),
-            _ => CommandError::Dump(error),
-        })
-    };
     let Some(first) = document.tree.branches.first_mut().filter(|_| !path.steps.is_empty()) else {
-        return dump(&document);
+        return dump(place, &document, store);
     };
     place.ui.info(Component::Sops, "Truncating tree", &[("path", &path_for_log(path))]);
     match path.find(first).map_err(CommandError::Extract)? {
-        Found::Document => dump(&document),
+        Found::Document => dump(place, &document, store),
         Found::Value(Value::Scalar(Scalar::Text(text))) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
         Found::Value(Value::Map(branch)) => {
             // the other documents stay (cli.md §8.2)
             *first = branch.clone();
-            dump(&document)
+            dump(place, &document, store)
         }
         found => store.emit_value(found).map_err(CommandError::DumpValue),
     }

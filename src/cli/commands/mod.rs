@@ -3,6 +3,9 @@
 pub(super) mod completion;
 pub(super) mod decrypt;
 pub(super) mod encrypt;
+pub(super) mod exec_env;
+pub(super) mod exec_file;
+pub(super) mod filestatus;
 pub(super) mod groups;
 pub(super) mod man;
 pub(super) mod rotate;

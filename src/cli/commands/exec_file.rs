@@ -1,0 +1,189 @@
+//! `rsops exec-file`.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use memchr::memmem;
+use rsops::document::MacCheck;
+use zeroize::Zeroizing;
+
+use crate::cli::child::{self, Words, shell};
+use crate::cli::error::{CommandError, ExecError};
+use crate::cli::open::{dump, open};
+use crate::cli::options::{
+    ChildOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, path, switch,
+};
+use crate::cli::pipe::Pipe;
+use crate::cli::place::{Input, Place, key_services};
+use crate::cli::private_dir::PrivateDir;
+use crate::cli::ui::Ui;
+use crate::cli::write_file::write_private;
+
+/// Run a command with the decrypted file in a temporary one
+///
+/// COMMAND is one word for the shell; each {} in it becomes the path of the temporary file, as in 'cat {}'. That is a
+/// named pipe, so that nothing is written to a disk. Signals are forwarded to the command, and its exit status is
+/// passed on.
+#[derive(Args)]
+pub(crate) struct ExecFile {
+    #[command(flatten)]
+    words: Words,
+    /// Make an ordinary file, for commands that cannot read a pipe. It lies on a disk while the command runs
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true, help_heading = "Command")]
+    no_fifo: bool,
+    /// Name of the temporary file
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true, value_parser = path(), help_heading = "Command")]
+    filename: Option<PathBuf>,
+    #[command(flatten)]
+    child: ChildOptions,
+    #[command(flatten)]
+    order: DecryptionOptions,
+    #[command(flatten)]
+    formats: FormatOptions,
+    #[command(flatten)]
+    services: KeyServiceOptions,
+    #[command(flatten)]
+    global: GlobalOptions,
+}
+
+impl ExecFile {
+    pub(crate) fn run(self) -> Result<(), CommandError> {
+        let (file, command) = self.words.file_and_command()?;
+        let ui = Arc::new(Ui::new(self.global.verbose));
+        let wait = child::background(&ui, "exec-file", self.child.background);
+        let name = local_name(self.filename.as_deref())?;
+        let bytes = self.plaintext(file, &ui)?;
+
+        let identity = self.child.switch_user()?;
+        let dir = PrivateDir::in_temp_dir(".sops").map_err(ExecError::Directory)?;
+        let plaintext = if self.no_fifo {
+            Plaintext::in_file(&dir, name, bytes)
+        } else {
+            Plaintext::in_pipe(&dir, name, bytes)
+        }?;
+        let mut command = shell(&with_path(command, plaintext.path()));
+        command.envs(identity.into_iter().flatten());
+        child::run(command, wait)
+    }
+
+    /// The decrypted file; keys are forgotten when it is there.
+    fn plaintext(&self, file: &Path, ui: &Arc<Ui>) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+        let place = Place::new(ui.clone(), Input::file(file)?, &self.formats)?;
+        let configuration = place.configuration_if_valid(&self.global)?;
+        let services = key_services(ui, &self.services)?;
+        let document = open(&place, &services, &self.order.order()?, MacCheck::Required, None)?.document;
+        dump(&place, &document, &*place.output_store(&configuration))
+    }
+}
+
+/// What the command finds. It must be dropped before its directory is.
+enum Plaintext {
+    File(PathBuf),
+    Pipe(Pipe),
+}
+
+impl Plaintext {
+    fn in_file(
+        dir: &PrivateDir,
+        name: Option<PathBuf>,
+        bytes: Zeroizing<Vec<u8>>,
+    ) -> Result<Self, CommandError> {
+        let number = || getrandom::u32().map(|number| format!("tmp-file{number}").into());
+        let name: PathBuf = name.map_or_else(number, Ok).map_err(|_| CommandError::NoRandomness)?;
+        let path = dir.path().join(name);
+        write_private(&path, &bytes).map_err(cannot_make(&path))?;
+        Ok(Self::File(path))
+    }
+
+    fn in_pipe(
+        dir: &PrivateDir,
+        name: Option<PathBuf>,
+        bytes: Zeroizing<Vec<u8>>,
+    ) -> Result<Self, CommandError> {
+        let name = name.unwrap_or_else(|| PathBuf::from("tmp-file"));
+        let pipe = Pipe::new(dir, &name, bytes).map_err(cannot_make(&dir.path().join(&name)))?;
+        Ok(Self::Pipe(pipe))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Pipe(pipe) => pipe.path(),
+        }
+    }
+}
+
+fn cannot_make(path: &Path) -> impl FnOnce(io::Error) -> ExecError {
+    move |error| ExecError::Make { path: path.to_owned(), error }
+}
+
+/// The name that was chosen. It must not lead out of the directory (cli.md §14.2).
+fn local_name(chosen: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
+    let Some(chosen) = chosen.filter(|name| !name.as_os_str().is_empty()) else { return Ok(None) };
+    let mut name = PathBuf::new();
+    for part in chosen.components() {
+        let is_inside = match part {
+            Component::Normal(part) => {
+                name.push(part);
+                true
+            }
+            Component::CurDir => true,
+            Component::ParentDir => name.pop(),
+            Component::RootDir | Component::Prefix(_) => false,
+        };
+        if !is_inside {
+            return Err(ExecError::NotLocal.into());
+        }
+    }
+    Ok(Some(name))
+}
+
+/// The command with the path for each `{}`.
+fn with_path(command: &OsStr, path: &Path) -> OsString {
+    const PLACEHOLDER: &[u8] = b"{}";
+    let command = command.as_bytes();
+    let mut text = Vec::with_capacity(command.len());
+    let mut from = 0;
+    for at in memmem::find_iter(command, PLACEHOLDER) {
+        text.extend_from_slice(&command[from..at]);
+        text.extend_from_slice(path.as_os_str().as_bytes());
+        from = at + PLACEHOLDER.len();
+    }
+    text.extend_from_slice(&command[from..]);
+    OsString::from_vec(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_inside() {
+        for (chosen, name) in
+            [("a", "a"), ("./a", "a"), ("b/../a", "a"), ("a/", "a"), ("a/b", "a/b"), ("..a", "..a")]
+        {
+            assert_eq!(
+                local_name(Some(Path::new(chosen))).ok().flatten(),
+                Some(PathBuf::from(name)),
+                "{chosen}"
+            );
+        }
+        for chosen in ["/a", "..", "../a", "a/../../b", "./.."] {
+            assert!(local_name(Some(Path::new(chosen))).is_err(), "{chosen}");
+        }
+        assert!(local_name(Some(Path::new(""))).is_ok_and(|name| name.is_none()));
+    }
+
+    #[test]
+    fn every_placeholder_is_replaced() {
+        let replaced =
+            |text: &str| with_path(text.as_ref(), Path::new("/p")).into_string().unwrap_or_default();
+        assert_eq!(replaced("cat {} '{}' ${A}{{}}"), "cat /p '/p' ${A}{/p}");
+        assert_eq!(replaced("true"), "true");
+    }
+}
