@@ -9,6 +9,7 @@ pub mod mac;
 pub mod metadata;
 pub mod nonces;
 pub mod pattern;
+pub mod program;
 pub mod selection;
 pub mod shamir;
 pub mod store;

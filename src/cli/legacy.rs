@@ -9,13 +9,25 @@ use std::ffi::{OsStr, OsString};
 use clap::{ArgAction, Command};
 
 use super::error::CommandError;
+use super::place::{absolute, exists};
 
 /// What the arguments ask for.
 pub(super) enum Invocation {
-    /// A command with its arguments.
-    Command(Vec<OsString>),
+    /// A command.
+    Command(Translated),
     /// `--version`.
     Version(VersionDetail),
+}
+
+/// A command in the spelling of today.
+#[derive(Default)]
+pub(super) struct Translated {
+    /// `COMMAND ARGUMENTS…`.
+    pub(super) arguments: Vec<OsString>,
+    /// What is to be said before.
+    pub(super) warnings: Vec<&'static str>,
+    /// The command whose name is near to what was typed as that of a file to edit.
+    pub(super) meant: Option<String>,
 }
 
 /// How much `--version` says.
@@ -49,6 +61,10 @@ const ROOT_SWITCHES: [&str; 14] = [
     "enable-local-keyservice",
 ];
 
+const SEVERAL_MODES: &str = "More than one command (--encrypt, --decrypt, --rotate, --set) has been specified. Only the \
+                             changes made by the last one will be visible. Note that this behavior is deprecated and \
+                             will cause an error eventually.";
+
 /// The first line of `--version` (policy.md §1). There is no network access.
 pub(super) fn version(detail: VersionDetail) -> String {
     let format = rsops::metadata::FORMAT_VERSION;
@@ -61,6 +77,7 @@ pub(super) fn version(detail: VersionDetail) -> String {
 /// Brings any command line to the form `COMMAND ARGUMENTS…`.
 pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<Invocation, CommandError> {
     let mut root = Root::default();
+    let takes_value = |name: &str| flag_takes_value(commands, name);
     let mut rest = arguments.into_iter();
     let first = loop {
         let Some(argument) = rest.next() else { break None };
@@ -76,36 +93,36 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
     let is_command = |name: &OsStr| {
         name == "help" || name == "h" || commands.get_subcommands().any(|command| name == command.get_name())
     };
-    let mut translated = Vec::new();
+    let mut translated = Translated::default();
     match first {
-        None if root.help => translated.push("--help".into()),
+        None if root.help => translated.arguments.push("--help".into()),
         None => return Err(CommandError::NoFile),
         Some(name) if is_command(&name) => {
-            translated.push(if name == "h" { "help".into() } else { name });
-            translated.extend(root.flags);
-            translated.extend(rest);
+            let name = if name == "h" { "help".into() } else { name };
+            translated.arguments =
+                [name].into_iter().chain(root.flags).chain(root.target).chain(rest).collect();
         }
-        Some(_) if root.help => translated.push("--help".into()),
+        Some(_) if root.help => translated.arguments.push("--help".into()),
         Some(file) => {
-            let mode = root.mode();
-            if !is_command(mode.as_ref()) {
-                return Err(CommandError::NoSuchCommand { typed: file, mode });
+            translated = root.translate_file(file, rest.collect(), takes_value)?;
+            if translated.arguments.first().is_some_and(|mode| mode == "edit") {
+                translated.meant = nearest_command(&translated.arguments, commands);
             }
-            translated.push(mode.into());
-            translated.extend(root.flags);
-            translated.push(file);
-            translated.extend(rest);
         }
     }
-    let takes_value = |name: &str| flag_takes_value(commands, name);
-    Ok(Invocation::Command(normalise(translated, takes_value)))
+    translated.arguments = normalise(translated.arguments, takes_value);
+    Ok(Invocation::Command(translated))
 }
 
 /// The flags before the first positional.
 #[derive(Default)]
 struct Root {
     flags: Vec<OsString>,
+    /// `--in-place` and `--output`, which some modes do not care for.
+    target: Vec<OsString>,
     modes: Vec<&'static str>,
+    /// The value of `--set`.
+    set: String,
     version: bool,
     help: bool,
     /// The value of `--disable-version-check`, where it is given.
@@ -130,11 +147,17 @@ impl Root {
             (None, "disable-version-check") => {
                 self.bare_version = Some(flag.value.unwrap_or_else(|| "true".to_owned()));
             }
+            (None, "set") => {
+                let value = flag.value.map(OsString::from).or_else(|| rest.next());
+                self.set = value.unwrap_or_default().to_string_lossy().into_owned();
+            }
             (None, name) => {
                 let needs_value = flag.value.is_none() && !ROOT_SWITCHES.contains(&name);
-                self.flags.push(flag.text);
+                let is_target = ["in-place", "i", "output"].contains(&name);
+                let flags = if is_target { &mut self.target } else { &mut self.flags };
+                flags.push(flag.text);
                 if needs_value {
-                    self.flags.extend(rest.next());
+                    flags.extend(rest.next());
                 }
             }
         }
@@ -142,7 +165,57 @@ impl Root {
 
     /// The last of the modes that v1 runs; nothing means editing.
     fn mode(&self) -> &'static str {
+        if !self.set.is_empty() {
+            return "set";
+        }
         MODES.iter().rev().find(|(_, _, command)| self.modes.contains(command)).map_or("edit", |(_, _, c)| c)
+    }
+
+    /// A file, and what is to be done with it.
+    ///
+    /// Of several modes v1 runs each on the file as it is and keeps what the last one makes, so only that one counts
+    /// (cli.md §12).
+    fn translate_file(
+        self,
+        file: OsString,
+        rest: Vec<OsString>,
+        takes_value: impl Fn(&str) -> bool,
+    ) -> Result<Translated, CommandError> {
+        let mode = self.mode();
+        self.check_missing_file(&file, &rest)?;
+        let mut modes = self.modes;
+        modes.extend((mode == "set").then_some(mode));
+        modes.sort_unstable();
+        modes.dedup();
+        let mut warnings: Vec<_> = (modes.len() > 1).then_some(SEVERAL_MODES).into_iter().collect();
+        let mut arguments: Vec<OsString> = [mode.into()].into_iter().chain(self.flags).collect();
+        match mode {
+            // it has three positionals, which may look like flags
+            "set" => {
+                let (path, value) = split_set(&self.set)?;
+                let (flags, surplus) = apart(rest, takes_value);
+                warnings.extend((!surplus.is_empty()).then_some(super::place::SURPLUS));
+                arguments.extend(flags);
+                arguments.extend(["--".into(), file, path.into(), value.into()]);
+            }
+            // it always writes the file, and says nothing about other wishes
+            "edit" => arguments.extend([file].into_iter().chain(rest)),
+            _ => arguments.extend(self.target.into_iter().chain([file]).chain(rest)),
+        }
+        Ok(Translated { arguments, warnings, meant: None })
+    }
+
+    /// What v1 says of a file that is not there (cli.md §6.1).
+    fn check_missing_file(&self, file: &OsStr, rest: &[OsString]) -> Result<(), CommandError> {
+        let path = absolute(file.as_ref())?;
+        if exists(&path) {
+            return Ok(());
+        }
+        let mut names = self.flags.iter().chain(rest).filter_map(|argument| Flag::of(argument));
+        if names.any(|flag| flag.name.starts_with("add-") || flag.name.starts_with("rm-")) {
+            return Err(CommandError::NoFileForKeys(path));
+        }
+        if self.mode() == "rotate" { Err(CommandError::NoSuchFile(path)) } else { Ok(()) }
     }
 
     fn version_detail(&self) -> Result<VersionDetail, CommandError> {
@@ -166,6 +239,43 @@ impl Root {
     }
 }
 
+/// `PATH VALUE`, cut behind the first bracket that a blank follows (cli.md §12).
+fn split_set(text: &str) -> Result<(&str, &str), CommandError> {
+    let at = text.find("] ").ok_or(CommandError::LegacySet)?;
+    Ok((&text[..=at], &text[at + 2..]))
+}
+
+/// Flags with their values, and what else there is.
+fn apart(arguments: Vec<OsString>, takes_value: impl Fn(&str) -> bool) -> (Vec<OsString>, Vec<OsString>) {
+    let (mut flags, mut others) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        match Flag::of(&argument) {
+            Some(flag) if flag.is_terminator() => others.extend(arguments.by_ref()),
+            Some(flag) => {
+                let needs_value = flag.value.is_none() && takes_value(&flag.name);
+                flags.push(argument);
+                flags.extend(needs_value.then(|| arguments.next()).flatten());
+            }
+            None => others.push(argument),
+        }
+    }
+    (flags, others)
+}
+
+/// The command that may have been meant with the name of a file.
+fn nearest_command(arguments: &[OsString], commands: &Command) -> Option<String> {
+    /// Letters that may be wrong.
+    const MOST: usize = 2;
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let near = |word: &str| {
+        let names = commands.get_subcommands().map(Command::get_name);
+        let distances = names.map(|name| (strsim::osa_distance(word, name), name));
+        distances.filter(|(distance, name)| *distance <= MOST && *distance < name.len() / 2).min()
+    };
+    words.filter_map(near).min().map(|(_, name)| name.to_owned())
+}
+
 /// One argument that looks like a flag, taken apart.
 struct Flag {
     /// Without dashes.
@@ -179,7 +289,8 @@ impl Flag {
     fn of(argument: &OsStr) -> Option<Self> {
         let text = argument.to_string_lossy();
         let bare = text.strip_prefix("--").or_else(|| text.strip_prefix('-'))?;
-        if text == "-" {
+        // a lone dash, and numbers, which are values
+        if text == "-" || (!text.starts_with("--") && bare.starts_with(|c: char| c.is_ascii_digit())) {
             return None;
         }
         let (name, value) = match bare.split_once('=') {
@@ -236,8 +347,8 @@ mod tests {
     fn translated(line: &str) -> String {
         let arguments = line.split(' ').filter(|w| !w.is_empty()).map(OsString::from).collect();
         match translate(arguments, &crate::cli::command_line()) {
-            Ok(Invocation::Command(words)) => {
-                words.iter().map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+            Ok(Invocation::Command(Translated { arguments, .. })) => {
+                arguments.iter().map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
             }
             Ok(Invocation::Version(_)) => "version".to_owned(),
             Err(_) => "error".to_owned(),
@@ -248,16 +359,55 @@ mod tests {
     fn modes_of_v1_become_commands() {
         for (line, command) in [
             ("-d f.yaml", "decrypt f.yaml"),
-            ("-e -i --age R f.yaml", "encrypt -i --age R f.yaml"),
+            ("-e -i --age R f.yaml", "encrypt --age R -i f.yaml"),
             ("--encrypt --in-place f.yaml", "encrypt --in-place f.yaml"),
             ("-d --extract [\"a\"] f.yaml", "decrypt --extract [\"a\"] f.yaml"),
             ("-d f.yaml --extract X", "decrypt f.yaml --extract X"),
-            ("--d=false f.yaml", "error"),
-            ("encript f.yaml", "error"),
+            ("--d=false f.yaml", "edit f.yaml"),
+            ("f.yaml -s", "edit f.yaml -s"),
+            ("-i --output x f.yaml", "edit f.yaml"),
+            ("-e -d f.yaml", "decrypt f.yaml"),
+            ("-r -i f.yaml", "error"),
+            ("--add-age R f.yaml", "error"),
+            ("-i --set [\"a\"][0]:-1 --config c f.yaml --idempotent x", "error"),
+            ("--set= f.yaml", "edit f.yaml"),
             ("--version decrypt f", "version"),
             ("", "error"),
         ] {
             assert_eq!(translated(line), command, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_value_of_set_is_cut_behind_the_first_bracket_that_a_blank_follows() {
+        let set = |text: &str, after: &[&str]| {
+            let line = ["-i", "--set", text, "f.yaml"].iter().chain(after).map(OsString::from).collect();
+            match translate(line, &crate::cli::command_line()) {
+                Ok(Invocation::Command(Translated { arguments, warnings, .. })) => {
+                    (arguments, !warnings.is_empty())
+                }
+                _ => panic!("{text}"),
+            }
+        };
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(set(r#"["a"][0] -1"#, &[]), (words(&["set", "--", "f.yaml", r#"["a"][0]"#, "-1"]), false));
+        assert_eq!(
+            set(r#"["a"]  "x] y""#, &["--input-type", "yaml", "g"]),
+            (words(&["set", "--input-type", "yaml", "--", "f.yaml", r#"["a"]"#, r#" "x] y""#]), true)
+        );
+        assert!(split_set(r#"["a"]"x""#).is_err());
+    }
+
+    #[test]
+    fn a_misspelt_command_is_a_file_with_a_guess() {
+        let meant = |word: &str| match translate(vec![word.into()], &crate::cli::command_line()) {
+            Ok(Invocation::Command(translated)) => translated.meant,
+            _ => panic!("{word}"),
+        };
+        assert_eq!(meant("encript").as_deref(), Some("encrypt"));
+        assert_eq!(meant("dcerypt").as_deref(), Some("decrypt"));
+        for word in ["secrets.yaml", "a", "test"] {
+            assert_eq!(meant(word), None, "{word}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! ```
 
 mod commands;
+mod editor;
 mod environment;
 mod error;
 mod legacy;
@@ -27,7 +28,7 @@ use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser,
 
 use self::error::CommandError;
 use self::legacy::Invocation;
-use self::ui::Ui;
+use self::ui::{Component, Ui};
 
 /// Secrets in files, encrypted leaf by leaf.
 #[derive(Parser)]
@@ -43,6 +44,9 @@ struct Arguments {
 enum CommandLine {
     Encrypt(Box<commands::encrypt::Encrypt>),
     Decrypt(Box<commands::decrypt::Decrypt>),
+    Edit(Box<commands::edit::Edit>),
+    Set(Box<commands::set::Set>),
+    Unset(Box<commands::unset::Unset>),
 }
 
 /// Does what the arguments say.
@@ -65,18 +69,29 @@ pub(crate) fn keep_out_of_core_dumps() {
 
 fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
     let command = command_line();
-    let arguments = match legacy::translate(arguments, &command)? {
-        Invocation::Command(arguments) => arguments,
+    let translated = match legacy::translate(arguments, &command)? {
+        Invocation::Command(translated) => translated,
         Invocation::Version(check) => {
             Ui::new(false).print_line(&legacy::version(check))?;
             return Ok(());
         }
     };
-    let matches = command.try_get_matches_from(std::iter::once(OsString::from("rsops")).chain(arguments));
+    let ui = Ui::new(false);
+    translated.warnings.iter().for_each(|warning| ui.warn(Component::Cmd, warning, &[]));
+    let arguments = std::iter::once(OsString::from("rsops")).chain(translated.arguments);
+    let matches = command.try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
-    match parsed.map_err(CommandError::Usage)?.command {
+    let result = run_command(parsed.map_err(CommandError::Usage)?.command);
+    result.map_err(|error| error.if_meant(translated.meant))
+}
+
+fn run_command(command: CommandLine) -> Result<(), CommandError> {
+    match command {
         CommandLine::Encrypt(encrypt) => encrypt.run(),
         CommandLine::Decrypt(decrypt) => decrypt.run(),
+        CommandLine::Edit(edit) => edit.run(),
+        CommandLine::Set(set) => set.run(),
+        CommandLine::Unset(unset) => unset.run(),
     }
 }
 

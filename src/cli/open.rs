@@ -19,8 +19,12 @@ pub(super) struct Opened {
 
 /// Reads an encrypted file.
 pub(super) fn load(place: &Place) -> Result<EncryptedDocument, CommandError> {
-    let bytes = place.read()?;
-    EncryptedDocument::load(&*place.input_store(), &bytes)
+    parse(place, &place.read()?)
+}
+
+/// The same for bytes that were read already.
+pub(super) fn parse(place: &Place, bytes: &[u8]) -> Result<EncryptedDocument, CommandError> {
+    EncryptedDocument::load(&*place.input_store(), bytes)
         .map_err(|error| CommandError::Load { file: place.shown(), error })
 }
 
@@ -45,7 +49,18 @@ pub(super) fn open(
     check: MacCheck,
     nonces: Option<&mut Nonces>,
 ) -> Result<Opened, CommandError> {
-    let encrypted = load(place)?;
+    decrypt(place, load(place)?, services, order, check, nonces)
+}
+
+/// Decrypts a file that was read already.
+pub(super) fn decrypt(
+    place: &Place,
+    encrypted: EncryptedDocument,
+    services: &KeyServices,
+    order: &DecryptionOrder,
+    check: MacCheck,
+    nonces: Option<&mut Nonces>,
+) -> Result<Opened, CommandError> {
     let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
     let (decrypted, metadata) = encrypted
         .decrypt(&data_key, check, nonces)

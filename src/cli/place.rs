@@ -40,11 +40,14 @@ impl Input {
     }
 }
 
+/// What is said of arguments that nothing is done with (cli.md §1.4).
+pub(super) const SURPLUS: &str =
+    "More than one positional argument provided. Only the first one will be used!";
+
 /// More than one file where one is worked on.
 pub(super) fn warn_of_surplus(ui: &Ui, files: &[PathBuf]) {
     if files.len() > 1 {
-        let text = "More than one positional argument provided. Only the first one will be used!";
-        ui.warn(Component::Cmd, text, &[]);
+        ui.warn(Component::Cmd, SURPLUS, &[]);
     }
 }
 
@@ -120,11 +123,7 @@ impl Place {
             Input::File(path) => fs::read(path)
                 .map(Zeroizing::new)
                 .map_err(|error| CommandError::Read { path: path.clone(), error }),
-            Input::Stdin => {
-                let mut bytes = Zeroizing::new(Vec::new());
-                io::stdin().lock().read_to_end(&mut bytes).map_err(CommandError::ReadStdin)?;
-                Ok(bytes)
-            }
+            Input::Stdin => stdin_bytes(),
         }
     }
 
@@ -200,6 +199,13 @@ fn local_keys(ui: &Arc<Ui>) -> LocalKeys {
 #[cfg(not(feature = "age"))]
 fn local_keys(_: &Arc<Ui>) -> LocalKeys {
     LocalKeys::default()
+}
+
+/// All of standard input.
+pub(super) fn stdin_bytes() -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    io::stdin().lock().read_to_end(&mut bytes).map_err(CommandError::ReadStdin)?;
+    Ok(bytes)
 }
 
 /// Whether something stands there, be it a dangling link.

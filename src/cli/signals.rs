@@ -19,13 +19,24 @@ struct Arrangements {
     /// Files and directories that must not outlive the program.
     doomed: Vec<PathBuf>,
     /// Who the signals are for, while it runs.
-    child: Option<Pid>,
+    child: Option<(Pid, Bond)>,
+    /// Whether an interruption was left to the child.
+    interrupted: bool,
     /// What is said instead of dying of the signal, with exit code 1.
     farewell: Option<&'static str>,
 }
 
+/// What a child has to do with signals.
+#[derive(Clone, Copy)]
+enum Bond {
+    /// It gets them, and the program lives on.
+    Forward,
+    /// It is asked first what an interruption means that was typed at the terminal.
+    Interrupts,
+}
+
 static ARRANGEMENTS: Mutex<Arrangements> =
-    Mutex::new(Arrangements { doomed: Vec::new(), child: None, farewell: None });
+    Mutex::new(Arrangements { doomed: Vec::new(), child: None, interrupted: false, farewell: None });
 
 /// A file or directory that is removed if a signal ends the program; no longer when this is dropped.
 pub(super) struct Doomed(PathBuf);
@@ -52,8 +63,33 @@ pub(super) struct Forwarding(());
 /// Hands signals on to this child.
 pub(super) fn forward_to(child: Pid) -> Forwarding {
     listen();
-    arrangements().child = Some(child);
+    arrangements().child = Some((child, Bond::Forward));
     Forwarding(())
+}
+
+/// While it lives, interruptions that are typed at the terminal are left to a child.
+pub(super) struct Interrupts(());
+
+/// Leaves it to an editor what Ctrl-C means: the terminal tells it too. Many editors only stop a search, and must not
+/// lose their file because of that; one that dies of it ends the program. Other signals end both.
+pub(super) fn leave_interrupts_to(child: Pid) -> Interrupts {
+    listen();
+    let mut arrangements = arrangements();
+    (arrangements.child, arrangements.interrupted) = (Some((child, Bond::Interrupts)), false);
+    Interrupts(())
+}
+
+impl Interrupts {
+    /// Whether there was one.
+    pub(super) fn happened(&self) -> bool {
+        arrangements().interrupted
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        arrangements().child = None;
+    }
 }
 
 impl Drop for Forwarding {
@@ -95,14 +131,21 @@ fn listen() {
 }
 
 fn obey(signal: i32) {
-    let arrangements = arrangements();
-    if let Some(child) = arrangements.child {
+    let mut arrangements = arrangements();
+    if let Some((child, bond)) = arrangements.child {
         // the terminal has told the child itself
         let from_terminal = matches!(signal, SIGINT | SIGQUIT) && in_foreground();
         if let (false, Some(signal)) = (from_terminal, Signal::from_named_raw(signal)) {
             let _ = kill_process(child, signal);
         }
-        return;
+        match bond {
+            Bond::Forward => return,
+            Bond::Interrupts if from_terminal => {
+                arrangements.interrupted = true;
+                return;
+            }
+            Bond::Interrupts => {}
+        }
     }
     // the lock is kept: nothing new can be announced, hence made, any more
     for path in &arrangements.doomed {

@@ -20,6 +20,7 @@ pub(super) enum Component {
 enum Level {
     Info,
     Warning,
+    Error,
 }
 
 impl Component {
@@ -38,6 +39,7 @@ impl Level {
         match self {
             Self::Info => "info",
             Self::Warning => "warning",
+            Self::Error => "error",
         }
     }
 
@@ -46,6 +48,7 @@ impl Level {
         match self {
             Self::Info => ("INFO", 36),
             Self::Warning => ("WARN", 33),
+            Self::Error => ("ERRO", 31),
         }
     }
 }
@@ -64,6 +67,11 @@ impl Ui {
     /// Something that the reference warns of too, or that the user must know.
     pub(super) fn warn(&self, component: Component, message: &str, fields: &[(&str, &str)]) {
         self.log(component, Level::Warning, message, fields);
+    }
+
+    /// Something that went wrong, where the program does not end.
+    pub(super) fn error(&self, component: Component, message: &str, fields: &[(&str, &str)]) {
+        self.log(component, Level::Error, message, fields);
     }
 
     /// Shown with `--verbose`.
@@ -130,6 +138,22 @@ fn file_entry(level: Level, message: &str, fields: &[(&str, &str)]) -> String {
 fn quoted(value: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || "-._/@^+".contains(c);
     if !value.is_empty() && value.chars().all(is_bare) { value.to_owned() } else { format!("{value:?}") }
+}
+
+/// Waits for the line that says go on; of what is no terminal one byte is taken, and the rest left for who comes next
+/// (cli.md §10.1). Returns whether anything came.
+pub(super) fn wait_for_enter() -> bool {
+    let stdin = io::stdin();
+    let mut byte = [0_u8];
+    loop {
+        // past the buffer of `std`, which would take more than is asked for
+        match rustix::io::read(&stdin, &mut byte[..]) {
+            Ok(0) => return false,
+            Ok(_) if byte == *b"\n" || !stdin.is_terminal() => return true,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Standard output is a terminal that shows colours, and nobody minds.

@@ -11,6 +11,7 @@
 pub(crate) mod keys;
 pub(crate) mod outcome;
 pub(crate) mod program;
+pub(crate) mod pty;
 pub(crate) mod report;
 pub(crate) mod scratch;
 pub(crate) mod text;

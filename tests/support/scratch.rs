@@ -135,7 +135,8 @@ impl Call<'_> {
         self
     }
 
-    pub(crate) fn outcome(self) -> Outcome {
+    /// The run that is still to be started, input aside.
+    pub(crate) fn command(&self) -> Command {
         let root = self.scratch.root();
         let mut command = Command::new(binary());
         command.args(&self.arguments).current_dir(self.scratch.folder()).env_clear();
@@ -150,7 +151,12 @@ impl Call<'_> {
             command.env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", key);
         }
         command.envs(&self.variables);
-        let finished = run(command, self.stdin);
+        command
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        let root = self.scratch.root();
+        let finished = run(self.command(), self.stdin);
         Outcome { ending: finished.ending, stdout: finished.stdout, stderr: finished.stderr, root }
     }
 

@@ -148,7 +148,7 @@ struct StepReference {
 }
 
 /// What a file is like after a step.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct After {
     #[serde(default)]

@@ -1,11 +1,12 @@
 //! Which cases the program is expected to pass today, and where it is meant to differ from the vectors.
 
-use crate::case::{Case, Expected, Story};
+use crate::case::{After, Case, Expected, Steps, Story};
 use crate::support::outcome::Exit;
 use crate::support::program::setting;
 
 /// Commands that work. Add one here to bring in its cases.
-const COMMANDS: &[Command] = &[Command::Encrypt, Command::Decrypt];
+const COMMANDS: &[Command] =
+    &[Command::Encrypt, Command::Decrypt, Command::Set, Command::Unset, Command::Edit];
 
 /// Kinds of keys that are not there yet: how their names begin in the vectors, and what they are called.
 const MISSING_KEYS: &[(&str, &str)] = &[("pgp-", "PGP")];
@@ -84,6 +85,12 @@ pub(crate) enum Instead {
     DecryptsLike(&'static str),
     /// The same result, and a warning about it.
     Warns,
+    /// All steps succeed, and the first file that one leaves opens to this text.
+    Leaves(&'static str),
+    /// All steps succeed, and the files are as they were.
+    LeavesAlone,
+    /// What must be gone and ends so is still there.
+    Keeps(&'static str),
 }
 
 /// Cases that contradict docs/compatibility.md, why, and what holds in their place. What holds is checked; an
@@ -119,7 +126,43 @@ pub(crate) const POLICY_EXCEPTIONS: &[(&str, &str, &[Instead])] = &[
     ("corrupt/version-leading-zero", ODD_VERSION, INTACT),
     ("corrupt/version-removed", ODD_VERSION, INTACT),
     ("corrupt/version-two-parts", ODD_VERSION, INTACT),
+    (
+        "edit/nan-never-kept",
+        "a value that did not change keeps its ciphertext, NaN too",
+        &[Instead::Keeps("type:float]")],
+    ),
+    (
+        "set/array-refused",
+        "arrays are values like others",
+        &[Instead::Leaves(
+            "# top\na:\n    - 1\n\"n\": 5\nfl: 2\nm:\n    k: v\n    # c\n    l: w\nlist:\n    - one\n    - two\n\
+             open_unencrypted: \"y\"\nz: last\n",
+        )],
+    ),
+    ("set/dotenv-number", INTEGERS, &[Instead::Leaves("# c\nA=5\nB=y\n")]),
+    ("set/idempotent-int-is-not-float", "the number is there already", &[Instead::LeavesAlone]),
+    (
+        "set/number-is-float",
+        INTEGERS,
+        &[
+            Instead::Keeps("type:int]"),
+            Instead::Leaves(
+                "# top\na: x\n\"n\": 5\nfl: 2\nm:\n    k: v\n    # c\n    l: w\nlist:\n    - one\n    - two\n\
+             open_unencrypted: \"y\"\nz: last\n",
+            ),
+        ],
+    ),
+    (
+        "set/number-large",
+        INTEGERS,
+        &[Instead::Leaves(
+            "# top\na: 9007199254740993\n\"n\": 5\nfl: 2\nm:\n    k: v\n    # c\n    l: w\nlist:\n    - one\n    - two\n\
+             open_unencrypted: \"y\"\nz: last\n",
+        )],
+    ),
 ];
+
+const INTEGERS: &str = "integers stay integers";
 
 const BAD_REGEX: &str = "a selector that does not compile would leave secrets in clear";
 const BAD_REGEX_FAILS: &[Instead] = &[Instead::EncryptFails(8), Instead::DecryptFails(Exit::Status(1))];
@@ -131,7 +174,14 @@ const INTACT: &[Instead] = &[Instead::DecryptsLike("corrupt/version-newer")];
 pub(crate) fn amended<'a>(case: &Case, changes: &[Instead], find: impl Fn(&str) -> &'a Case) -> Case {
     let mut case = case.clone();
     let mut plaintext = None;
-    let Story::Document(document) = &mut case.story else { panic!("{} has steps", case.name) };
+    let document = match &mut case.story {
+        Story::Document(document) => document,
+        Story::Steps(steps) => {
+            let text = steps_amended(steps, changes);
+            text.iter().for_each(|text| case.add_file(INSTEAD, text.as_bytes()));
+            return case;
+        }
+    };
     for change in changes {
         match change {
             Instead::EncryptFails(status) => document.encrypt = Some(Expected::exits(Exit::Status(*status))),
@@ -151,10 +201,43 @@ pub(crate) fn amended<'a>(case: &Case, changes: &[Instead], find: impl Fn(&str) 
                     expected.stderr = None;
                 }
             }
+            Instead::Leaves(_) | Instead::LeavesAlone | Instead::Keeps(_) => {
+                panic!("{} has no steps", case.name)
+            }
         }
     }
     if let Some(plaintext) = plaintext {
         case.add_file("decrypted.yaml", plaintext);
     }
     case
+}
+
+/// What a file opens to instead.
+const INSTEAD: &str = "instead";
+
+/// The text that a file opens to, if that is what changes.
+fn steps_amended(steps: &mut Steps, changes: &[Instead]) -> Option<&'static str> {
+    let before = steps.files.clone();
+    let mut instead = None;
+    for change in changes {
+        for step in &mut steps.steps {
+            step.stderr = None;
+            step.exit = Exit::Status(0);
+            for (name, after) in &mut step.after {
+                match change {
+                    Instead::Leaves(text) => {
+                        instead = Some(*text);
+                        (after.same_as, after.shape_of) = (None, None);
+                        after.decrypts_to = Some(INSTEAD.to_owned());
+                    }
+                    Instead::Keeps(end) => {
+                        let kept = after.gone.extract_if(.., |text| text.ends_with(end));
+                        after.kept.extend(kept);
+                    }
+                    _ => *after = After { same_as: before.get(name).cloned(), ..After::default() },
+                }
+            }
+        }
+    }
+    instead
 }

@@ -64,6 +64,11 @@ impl JsonStore {
     }
 }
 
+/// A single JSON value of any type: what `set` stores (cli.md §8.4). Integers of 64 bits stay integers (policy.md §3).
+pub fn read_value(bytes: &[u8]) -> Result<Value, StoreError> {
+    read::read_value(bytes)
+}
+
 /// A value in one line, mappings and comments as the structures that the reference keeps them in: what
 /// `--extract` prints for INI (stores.md §8.2).
 pub(super) fn compact(found: Found<'_>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
