@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -184,7 +185,9 @@ fn a_misspelt_command_is_a_file_and_the_error_has_a_guess() {
 /// Starts and waits until the editor runs.
 fn started(scratch: &Scratch) -> Child {
     let mut command = call(scratch, &["edit", "a.yaml"]).command();
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    // where these tests run at a terminal, it is not that of the program
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn();
     eventually("the editor does not start", || scratch.exists("ready"));
     child.expect("the program starts")
 }
@@ -192,12 +195,14 @@ fn started(scratch: &Scratch) -> Child {
 #[test]
 fn signals_remove_what_is_in_clear() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let scratch = with_editor("touch ready; exec sleep 60");
+        let scratch = with_editor("echo $$ > pid; touch ready; exec sleep 60");
         let child = started(&scratch);
         kill_process(Pid::from_child(&child), signal).expect("it runs");
         let output = child.wait_with_output().expect("our own child");
         assert_eq!(output.status.code(), Some(1), "{signal:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "User canceled operation\n");
+        let pid = String::from_utf8(scratch.read("pid").expect("written")).expect("a number");
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "the editor is gone too");
         nothing_is_left(&scratch);
     }
 }

@@ -21,6 +21,9 @@ const VARIABLES: [&str; 2] = ["SOPS_EDITOR", "EDITOR"];
 /// What is tried where none is named.
 const USUAL: [&str; 3] = ["vim", "nano", "vi"];
 
+/// The exit status of shells that were interrupted.
+const INTERRUPTED: i32 = 130;
+
 /// A program that edits the file that is its last argument.
 pub(super) struct Editor {
     program: PathBuf,
@@ -116,12 +119,17 @@ impl Editor {
         let interrupts = leave_interrupts_to(Pid::from_child(&child));
         let status =
             child.wait().map_err(|error| EditorError::Start { program: self.program.clone(), error })?;
-        let killed = status.signal() == Some(Signal::INT.as_raw());
-        match status.success() {
-            true => Ok(()),
-            false if killed || interrupts.happened() => Err(EditorError::Interrupted),
-            false => Err(EditorError::Status(status)),
+        if status.success() {
+            return Ok(());
         }
+        // our own signal may still be on its way
+        let of_interrupt =
+            status.signal() == Some(Signal::INT.as_raw()) || status.code() == Some(INTERRUPTED);
+        if of_interrupt || interrupts.happened() {
+            interrupts.cancel();
+            return Err(EditorError::Interrupted);
+        }
+        Err(EditorError::Status(status))
     }
 }
 

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::exit;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -22,6 +23,8 @@ struct Arrangements {
     child: Option<(Pid, Bond)>,
     /// Whether an interruption was left to the child.
     interrupted: bool,
+    /// Whether the program ends because of an interruption, which may still be on its way here.
+    canceled: bool,
     /// What is said instead of dying of the signal, with exit code 1.
     farewell: Option<&'static str>,
 }
@@ -35,8 +38,13 @@ enum Bond {
     Interrupts,
 }
 
-static ARRANGEMENTS: Mutex<Arrangements> =
-    Mutex::new(Arrangements { doomed: Vec::new(), child: None, interrupted: false, farewell: None });
+static ARRANGEMENTS: Mutex<Arrangements> = Mutex::new(Arrangements {
+    doomed: Vec::new(),
+    child: None,
+    interrupted: false,
+    canceled: false,
+    farewell: None,
+});
 
 /// A file or directory that is removed if a signal ends the program; no longer when this is dropped.
 pub(super) struct Doomed(PathBuf);
@@ -83,6 +91,11 @@ impl Interrupts {
     /// Whether there was one.
     pub(super) fn happened(&self) -> bool {
         arrangements().interrupted
+    }
+
+    /// The child ended because of it, and so does the program: in its own way, not by the same signal once more.
+    pub(super) fn cancel(self) {
+        arrangements().canceled = true;
     }
 }
 
@@ -132,6 +145,9 @@ fn listen() {
 
 fn obey(signal: i32) {
     let mut arrangements = arrangements();
+    if arrangements.canceled && matches!(signal, SIGINT | SIGQUIT) {
+        return;
+    }
     if let Some((child, bond)) = arrangements.child {
         // the terminal has told the child itself
         let from_terminal = matches!(signal, SIGINT | SIGQUIT) && in_foreground();
@@ -144,7 +160,8 @@ fn obey(signal: i32) {
                 arrangements.interrupted = true;
                 return;
             }
-            Bond::Interrupts => {}
+            // while it runs, it can make files anew
+            Bond::Interrupts => await_end(child),
         }
     }
     // the lock is kept: nothing new can be announced, hence made, any more
@@ -158,6 +175,16 @@ fn obey(signal: i32) {
     // whoever waits sees what it died of
     let _ = emulate_default_handler(signal);
     exit(128 + signal);
+}
+
+/// Gives a child that was told to end half a second to do so. Whoever started it takes note of its end.
+fn await_end(child: Pid) {
+    for _ in 0..50 {
+        if test_kill_process(child).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Whether keys typed at the terminal signal this process too.

@@ -144,9 +144,8 @@ impl Session<'_> {
     fn edit(self) -> Result<(), CommandError> {
         let _farewell = say_on_signal("User canceled operation");
         let shown = self.shown()?;
-        let edited = self.until_flawless(&shown)?;
-        let text = edited.text.clone();
-        self.save(edited).map_err(|error| self.keep(error, &text))
+        let Edited { text, document, metadata } = self.until_flawless(&shown)?;
+        self.save(document, metadata).map_err(|error| self.keep(error, &text))
     }
 
     /// What the editor is given.
@@ -227,8 +226,7 @@ impl Session<'_> {
         self.place.ui.error(Component::Cmd, &message, &fields);
     }
 
-    fn save(&self, edited: Edited) -> Result<(), CommandError> {
-        let Edited { document, mut metadata, .. } = edited;
+    fn save(&self, document: PlainDocument, mut metadata: Metadata) -> Result<(), CommandError> {
         let Subject { data_key, nonces, metadata: old, on_disk, .. } = &self.subject;
         self.place.warn_of_duplicates(&document.tree);
         if !wrapped_alike(&metadata, old) {
