@@ -151,6 +151,9 @@ fn sops_v1_spelled_it_otherwise() {
     assert!(plain(&scratch).contains("\nn: -7\n") || plain(&scratch).contains("\n\"n\": -7\n"));
     refused(&scratch, &["--set", "[\"n\"]", "a.yaml"], 7, "Invalid --set format");
     refused(&scratch, &["--set", "[\"n\"] 1", "b.yaml"], 2, "Error reading file");
+    refused(&scratch, &["--add-age", "x", "b.yaml"], 49, "use `--kms` and `--pgp` instead");
+    refused(&scratch, &["-d", "--rm-age=x", "b.yaml"], 49, "<DIR>/b.yaml");
+    refused(&scratch, &["-r", "b.yaml"], 100, "<DIR>/b.yaml");
     let both = call(&scratch, &["-d", "--set", "[\"n\"] 1", "a.yaml", "surplus"]);
     assert!(both.succeeded() && both.messages().contains("More than one command"), "{}", both.messages());
     assert!(both.messages().contains("More than one positional argument"));

@@ -20,9 +20,10 @@ pub(crate) struct Scratch {
     gnupg_homes: RefCell<BTreeMap<Vec<String>, PathBuf>>,
 }
 
-/// One run of the program, still to be told about keys, variables and input.
+/// One run of the program, or of another one in its place, still to be told about keys, variables and input.
 pub(crate) struct Call<'a> {
     scratch: &'a Scratch,
+    program: PathBuf,
     arguments: Vec<String>,
     keys: Vec<String>,
     variables: BTreeMap<String, String>,
@@ -39,7 +40,7 @@ impl Scratch {
     }
 
     /// As the program sees it, symbolic links resolved.
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.root.path().canonicalize().expect("our own folder")
     }
 
@@ -61,13 +62,28 @@ impl Scratch {
         fs::read(self.folder().join(name)).map_err(|e| format!("{name}: {e}"))
     }
 
+    pub(crate) fn text(&self, name: &str) -> String {
+        let bytes = self.read(name).unwrap_or_else(|complaint| panic!("{complaint}"));
+        String::from_utf8(bytes).unwrap_or_else(|_| panic!("{name} is no text"))
+    }
+
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.folder().join(name).exists()
     }
 
     pub(crate) fn call(&self, arguments: impl IntoIterator<Item: AsRef<str>>) -> Call<'_> {
+        self.call_other(binary(), arguments)
+    }
+
+    /// A run of another program where ours would run, as closed off from the person as it is.
+    pub(crate) fn call_other(
+        &self,
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item: AsRef<str>>,
+    ) -> Call<'_> {
         Call {
             scratch: self,
+            program: program.into(),
             arguments: arguments.into_iter().map(|argument| self.place(argument.as_ref())).collect(),
             keys: Vec::new(),
             variables: BTreeMap::new(),
@@ -135,10 +151,10 @@ impl Call<'_> {
         self
     }
 
-    /// The run that is still to be started, input aside.
+    /// Ready to be started, for those who want to do more than wait.
     pub(crate) fn command(&self) -> Command {
         let root = self.scratch.root();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(self.scratch.folder()).env_clear();
         command.envs(env::vars_os().filter(|(name, _)| name == "PATH" || name == "SYSTEMROOT"));
         command.env("HOME", root.join("home")).env("TMPDIR", &root);
@@ -155,16 +171,16 @@ impl Call<'_> {
     }
 
     pub(crate) fn outcome(self) -> Outcome {
-        let root = self.scratch.root();
         let finished = run(self.command(), self.stdin);
+        let root = self.scratch.root();
         Outcome { ending: finished.ending, stdout: finished.stdout, stderr: finished.stderr, root }
     }
 
     /// For stories in which this call is bound to succeed.
     pub(crate) fn stdout(self) -> Vec<u8> {
-        let arguments = self.arguments.join(" ");
+        let told = format!("{} {}", self.program.display(), self.arguments.join(" "));
         let outcome = self.outcome();
-        assert!(outcome.succeeded(), "rsops {arguments}: {}: {}", outcome.ending, outcome.messages());
+        assert!(outcome.succeeded(), "{told}: {}: {}", outcome.ending, outcome.messages());
         outcome.stdout
     }
 }
