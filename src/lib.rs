@@ -10,6 +10,7 @@ pub mod metadata;
 pub mod nonces;
 pub mod os_error;
 pub mod pattern;
+pub mod program;
 pub mod selection;
 pub mod shamir;
 pub mod store;

@@ -13,8 +13,9 @@ use rsops::keys::{DuplicateKind, ParseKeyError, RecoverError, WrapFailure};
 pub(super) use rsops::os_error::os_text;
 use rsops::selection::SelectionError;
 use rsops::store::StoreError;
-use rsops::tree::PathError;
+use rsops::tree::{EditError, PathError};
 
+use super::editor::EditorError;
 use super::environment::as_called;
 use super::prompt::PromptError;
 use super::ui::recovery_words;
@@ -37,14 +38,25 @@ pub(super) enum CommandError {
     },
     NoHelpTopic(OsString),
     NoFile,
-    /// A word that is no command, where `mode` is what sops v1 would have done with it.
-    NoSuchCommand {
-        typed: OsString,
-        mode: &'static str,
-    },
     NoSuchFile(PathBuf),
     /// `--add-*` or `--rm-*` for a file that is not there.
     KeysOfMissingFile(PathBuf),
+    /// Keys to add or remove, and nothing that has any: in v1 spelling.
+    NoFileForKeys(PathBuf),
+    /// `--set` of v1 without a path and a value.
+    LegacySet,
+    SetArguments,
+    SetArgumentsWithStdin,
+    UnsetArguments,
+    TwoValueSources,
+    SetPath(PathError),
+    UnsetPath(PathError),
+    /// The value of `set`.
+    ReadValue {
+        path: PathBuf,
+        error: io::Error,
+    },
+    SetValue(StoreError),
     OutputAndInPlace,
     StdinInPlace,
     StdinWithoutName,
@@ -78,6 +90,8 @@ pub(super) enum CommandError {
     /// The data key.
     NoRandomness,
     Wrap(WrapFailure),
+    /// For a file that is new, or whose metadata were edited.
+    WrapEdited(WrapFailure),
     Recover(RecoverError),
     /// The data key stays, but not for these keys.
     Rewrap(WrapFailure),
@@ -87,6 +101,22 @@ pub(super) enum CommandError {
         error: DecryptError,
     },
     Extract(PathError),
+    Set(EditError),
+    Unset(EditError),
+    /// The editor, and its file.
+    Editor(EditorError),
+    PrivateDir(io::Error),
+    PrivateFile(io::Error),
+    EditedFile {
+        path: PathBuf,
+        error: io::Error,
+    },
+    NotEdited,
+    Canceled,
+    /// What was edited cannot be read, and there is nobody to go on editing.
+    Unreadable,
+    /// Somebody else wrote the file meanwhile.
+    ChangedMeanwhile(PathBuf),
     /// The output.
     Dump(StoreError),
     DumpBinary(StoreError),
@@ -136,6 +166,11 @@ pub(super) enum CommandError {
     /// The address space does not hold the stack.
     NoStack(String),
     Exec(ExecError),
+    /// Another error, and what can be done in this case.
+    Hinted {
+        error: Box<CommandError>,
+        hint: String,
+    },
 }
 
 /// Why a command that gets secrets was not run, or how it failed (cli.md §14).
@@ -188,10 +223,6 @@ impl fmt::Display for CommandError {
             Self::UselessFlag { flag, command } => write!(f, "{command} cannot use --{flag}"),
             Self::NoHelpTopic(topic) => write!(f, "No help topic for '{}'", topic.display()),
             Self::NoFile | Self::NoFileOption => f.write_str("Error: no file specified"),
-            Self::NoSuchCommand { typed, mode: "edit" } => {
-                write!(f, "{:?} is no command, and files cannot be edited yet", typed.display())
-            }
-            Self::NoSuchCommand { mode, .. } => write!(f, "there is no {mode} yet"),
             Self::NoSuchFile(path) => {
                 write!(f, "Error: cannot operate on non-existent file \"{}\"", path.display())
             }
@@ -200,6 +231,25 @@ impl fmt::Display for CommandError {
                 "Error: cannot add or remove keys on non-existent file \"{}\", use the `edit` subcommand instead.",
                 path.display()
             ),
+            Self::NoFileForKeys(path) => write!(
+                f,
+                "Error: cannot add or remove keys on non-existent file \"{}\", use `--kms` and `--pgp` instead.",
+                path.display()
+            ),
+            Self::LegacySet => f.write_str("Invalid --set format"),
+            Self::SetArguments => f.write_str(
+                "Error: no file specified, or index and value are missing. Need precisely 3 positional arguments.",
+            ),
+            Self::SetArgumentsWithStdin => f.write_str(
+                "Error: file specified, or index and value are missing. Need precisely 2 positional arguments since \
+                 --value-stdin is used.",
+            ),
+            Self::UnsetArguments => f.write_str("Error: no file specified, or index is missing"),
+            Self::TwoValueSources => f.write_str("Error: cannot use both --value-file and --value-stdin"),
+            Self::SetPath(error) => write!(f, "Invalid set index format: {error}"),
+            Self::UnsetPath(error) => write!(f, "Invalid unset index format: {error}"),
+            Self::ReadValue { path, error } => write!(f, "open {}: {}", path.display(), os_text(error)),
+            Self::SetValue(error) => write!(f, "Value for --set is not valid JSON: {error}"),
             Self::OutputAndInPlace => f.write_str("Error: cannot operate on both --output and --in-place"),
             Self::StdinInPlace => f.write_str("Error: cannot use --in-place when reading from stdin"),
             Self::StdinWithoutName => {
@@ -255,6 +305,9 @@ impl fmt::Display for CommandError {
             Self::Wrap(error) => write!(f, "Could not generate data key: {error}"),
             Self::Recover(error) => f.write_str(&error.text(&recovery_words())),
             Self::Rewrap(error) => write!(f, "error updating one or more master keys: {error}"),
+            Self::WrapEdited(error) => {
+                write!(f, "Error encrypting the data key with one or more master keys: {error}")
+            }
             Self::Encrypt(error @ EncryptError::Seal(_)) => {
                 write!(f, "Error encrypting tree: Error walking tree: {error}")
             }
@@ -265,6 +318,22 @@ impl fmt::Display for CommandError {
             }
             Self::Decrypt { error, .. } => error.fmt(f),
             Self::Extract(error) => write!(f, "error truncating tree: {error}"),
+            Self::Set(error) | Self::Unset(error) => error.fmt(f),
+            Self::Editor(error) => write!(f, "Could not run editor: {error}"),
+            Self::PrivateDir(error) => write!(f, "Could not create temporary directory: {}", os_text(error)),
+            Self::PrivateFile(error) => write!(f, "Could not create temporary file: {}", os_text(error)),
+            Self::EditedFile { path, error } => {
+                write!(f, "Could not hash file: open {}: {}", path.display(), os_text(error))
+            }
+            Self::NotEdited => f.write_str("File has not changed, exiting."),
+            Self::Canceled => f.write_str("User canceled operation"),
+            Self::Unreadable => {
+                f.write_str("the edited file cannot be read, and standard input has no answer how to go on")
+            }
+            Self::ChangedMeanwhile(path) => {
+                write!(f, "{} was changed by somebody else while it was edited; it is left as it is now", path.display())
+            }
+            Self::Hinted { error, .. } => error.fmt(f),
             Self::Dump(error) => write!(f, "Error dumping file: {error}"),
             Self::DumpBinary(error) => write!(
                 f,
@@ -401,11 +470,7 @@ impl CommandError {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) | Self::NoStack(_) => 1,
             Self::NoValue(_) | Self::UselessFlag { .. } => 1,
-            Self::NoSuchCommand { .. }
-            | Self::RemoteKeyService(_)
-            | Self::Key(_)
-            | Self::Config(_)
-            | Self::NoKeys => 1,
+            Self::RemoteKeyService(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
             Self::FileStatus(_)
             | Self::NoRandomness
@@ -427,11 +492,19 @@ impl CommandError {
             | Self::UpdateNotWritten { .. }
             | Self::FailedUpdates(_) => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
-            Self::Write { .. } | Self::Stdout(_) | Self::NoHelpTopic(_) => 3,
+            Self::Write { .. }
+            | Self::Stdout(_)
+            | Self::PrivateDir(_)
+            | Self::PrivateFile(_)
+            | Self::NoHelpTopic(_) => 3,
             Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
             Self::Exec(error) => error.code(),
+            Self::TwoValueSources | Self::ReadValue { .. } | Self::Set(_) | Self::Unset(_) => 1,
+            Self::Canceled | Self::ChangedMeanwhile(_) => 1,
+            Self::EditedFile { .. } | Self::Unreadable => 2,
             Self::RuleSelection(SelectionError::BadPattern { .. }) => 5,
             Self::EncryptionContext => 6,
+            Self::SetPath(_) | Self::UnsetPath(_) | Self::SetValue(_) | Self::LegacySet => 7,
             Self::OutputAndInPlace | Self::StdinInPlace | Self::StdinWithoutName | Self::Selection(_) => 8,
             Self::Encrypt(EncryptError::Mac) => 21,
             Self::Encrypt(EncryptError::Seal(_)) => 23,
@@ -439,12 +512,29 @@ impl CommandError {
             Self::Decrypt { error: DecryptError::Leaf(_), .. } => 25,
             Self::KeysOfMissingFile(_) => 49,
             Self::Decrypt { .. } => 51,
+            Self::NoFileForKeys(_) => 49,
             Self::ExtractPath(_) => 91,
             Self::NoDocument => 92,
             Self::NoFile | Self::NoSuchFile(_) => 100,
+            Self::SetArguments | Self::SetArgumentsWithStdin | Self::UnsetArguments => 100,
             Self::Order(_) => 112,
-            Self::Recover(_) => 128,
+            Self::Recover(_) | Self::WrapEdited(_) => 128,
+            Self::NotEdited => 200,
+            Self::Editor(_) => 201,
             Self::AlreadyEncrypted => 203,
+            Self::Hinted { error, .. } => error.code(),
+        }
+    }
+
+    /// A new file for which there are no keys may have been no file at all, but this command.
+    pub(super) fn if_meant(self, command: Option<String>) -> Self {
+        match (self, command) {
+            (
+                error @ (Self::NoKeys
+                | Self::Config(ConfigError::NoMatchingRule | ConfigError::NoCreationRules { .. })),
+                Some(command),
+            ) => Self::Hinted { error: Box::new(error), hint: format!("did you mean `rsops {command}`?") },
+            (error, _) => error,
         }
     }
 
@@ -458,7 +548,26 @@ impl CommandError {
             Self::UselessFlag { command, .. } => {
                 format!("leave it out; `rsops help {command}` shows the options of {command}")
             }
-            Self::NoSuchCommand { .. } | Self::NoHelpTopic(_) => "`rsops --help` shows the commands".to_owned(),
+            Self::NoHelpTopic(_) => "`rsops --help` shows the commands".to_owned(),
+            Self::SetArguments => {
+                "as in `rsops set secrets.yaml '[\"database\"][\"password\"]' '\"hunter2\"'`".to_owned()
+            }
+            Self::UnsetArguments => "as in `rsops unset secrets.yaml '[\"database\"][\"password\"]'`".to_owned(),
+            Self::LegacySet => {
+                "--set takes a path, a blank and a value, as in --set '[\"database\"][\"password\"] \"hunter2\"'"
+                    .to_owned()
+            }
+            Self::SetPath(_) | Self::UnsetPath(_) => {
+                "a path is made of quoted keys and positions, as in '[\"database\"][\"hosts\"][0]'".to_owned()
+            }
+            Self::SetValue(_) => "texts have quotes of their own, as in '\"hunter2\"'".to_owned(),
+            Self::Unset(error) if error.is_absence() => {
+                "with --idempotent it is no error if there is nothing to remove".to_owned()
+            }
+            Self::Editor(EditorError::NoneFound) => "name one in SOPS_EDITOR or EDITOR".to_owned(),
+            Self::Hinted { error, hint } => {
+                return Some(error.hint().map_or(hint.clone(), |first| format!("{first}\nhint: {hint}")));
+            }
             Self::StdinInPlace => "leave --in-place out, or name the file".to_owned(),
             Self::OutputAndInPlace => "leave one of them out".to_owned(),
             Self::StdinWithoutName => {

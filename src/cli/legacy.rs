@@ -5,7 +5,6 @@
 //! for (policy.md §2).
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
@@ -16,12 +15,30 @@ use super::place::{absolute, exists};
 
 /// What the arguments ask for.
 pub(super) enum Invocation {
-    /// A command with its arguments.
-    Command(Vec<OsString>),
+    /// A command.
+    Command(Translated),
     /// What a completion script of the reference asks for, which adds a last argument to those typed (cli.md §14.4).
     Suggestions(Vec<OsString>),
     /// `--version`.
     Version(VersionDetail),
+}
+
+/// A command in the spelling of today.
+#[derive(Default)]
+pub(super) struct Translated {
+    /// `COMMAND ARGUMENTS…`.
+    pub(super) arguments: Vec<OsString>,
+    /// What is to be said before.
+    pub(super) warnings: Vec<&'static str>,
+    /// The command whose name is near to what was typed as that of a file to edit.
+    pub(super) meant: Option<String>,
+}
+
+impl Translated {
+    fn help(mut command: Vec<OsString>) -> Self {
+        command.push("--help".into());
+        Self { arguments: command, ..Self::default() }
+    }
 }
 
 /// How much `--version` says.
@@ -75,6 +92,10 @@ const ROOT_SWITCHES: [&str; 14] = [
     "enable-local-keyservice",
 ];
 
+const SEVERAL_MODES: &str = "More than one command (--encrypt, --decrypt, --rotate, --set) has been specified. Only the \
+                             changes made by the last one will be visible. Note that this behavior is deprecated and \
+                             will cause an error eventually.";
+
 /// The first line of `--version` (policy.md §1). There is no network access.
 pub(super) fn version(detail: VersionDetail) -> String {
     let format = rsops::metadata::FORMAT_VERSION;
@@ -104,47 +125,29 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
         return Ok(Invocation::Version(root.version_detail()?));
     }
     if root.help {
-        return Ok(Invocation::Command(vec!["--help".into()]));
+        return Ok(Invocation::Command(Translated::help(Vec::new())));
     }
     let Some(first) = first else { return Err(root.why_nothing_to_do(commands)) };
-    let mut translated = Vec::new();
-    match commands.find_subcommand(&first) {
+    let mut translated = match commands.find_subcommand(&first) {
         _ if first == "help" || first == "h" => return help(&rest.collect::<Vec<_>>(), commands),
         Some(mut command) => {
-            translated.push(first);
+            let mut arguments = vec![first];
             // the flags belong to the innermost command: `--config FILE groups add`
             while let Some(inner) = rest.as_slice().first().and_then(|word| command.find_subcommand(word)) {
                 command = inner;
-                translated.extend(rest.next());
+                arguments.extend(rest.next());
             }
-            root.refuse_useless_flags(command, &translated, commands)?;
-            translated.extend(root.flags.into_iter().flat_map(|flag| flag.words));
+            root.refuse_useless_flags(command, &arguments, commands)?;
+            arguments.extend(root.flags.into_iter().flat_map(|flag| flag.words).chain(rest));
+            Translated { arguments, ..Translated::default() }
         }
         None => {
             root.refuse_unknown_flags(commands)?;
-            let mode = root.mode();
-            let Some(command) = commands.find_subcommand(mode) else {
-                return Err(CommandError::NoSuchCommand { typed: first, mode });
-            };
-            if mode == "rotate" && !root.changes_keys(rest.as_slice()) {
-                must_exist(&first)?;
-            }
-            translated.push(mode.into());
-            // v1 knows one set of flags, and passes over those that a mode has no use for
-            let useful = root.flags.into_iter().filter(|flag| !flag.is_for_others(command, commands));
-            translated.extend(useful.flat_map(|flag| flag.words));
-            translated.push(first);
+            root.translate_file(first, rest.collect(), commands)?
         }
-    }
-    translated.extend(rest);
-    let takes_value = |name: &str| flag_takes_value(commands, name);
-    Ok(Invocation::Command(normalise(translated, takes_value)))
-}
-
-/// `rotate` reads its file as `set` does; v1 looked for it first (cli.md §6.1).
-fn must_exist(file: &OsStr) -> Result<(), CommandError> {
-    let path = absolute(Path::new(file))?;
-    if exists(&path) { Ok(()) } else { Err(CommandError::NoSuchFile(path)) }
+    };
+    translated.arguments = normalise(translated.arguments, |name| flag_takes_value(commands, name));
+    Ok(Invocation::Command(translated))
 }
 
 /// `help COMMAND` is `COMMAND --help` (cli.md §1.7).
@@ -157,8 +160,7 @@ fn help(topic: &[OsString], commands: &Command) -> Result<Invocation, CommandErr
         command = command.find_subcommand(word).ok_or_else(|| CommandError::NoHelpTopic(word.clone()))?;
         translated.push(word.clone());
     }
-    translated.push("--help".into());
-    Ok(Invocation::Command(translated))
+    Ok(Invocation::Command(Translated::help(translated)))
 }
 
 /// A flag before the first positional, with its value.
@@ -181,6 +183,8 @@ struct Root {
     /// A flag at the end, whose value is missing.
     incomplete: bool,
     modes: Vec<&'static str>,
+    /// The value of `--set`.
+    set: String,
     version: bool,
     help: bool,
     /// The value of `--disable-version-check`, where it is given.
@@ -208,6 +212,10 @@ impl Root {
             (None, "check-for-updates") => self.check_for_updates |= set,
             (None, "disable-version-check") => {
                 self.bare_version = Some(flag.value.unwrap_or_else(|| "true".to_owned()));
+            }
+            (None, "set") => {
+                let value = flag.value.map(OsString::from).or_else(|| rest.next());
+                self.set = value.unwrap_or_default().to_string_lossy().into_owned();
             }
             (None, name) => {
                 let needs_value = flag.value.is_none() && !ROOT_SWITCHES.contains(&name);
@@ -254,16 +262,66 @@ impl Root {
         }
     }
 
-    /// `rotate` itself refuses to do that to a file that is not there.
-    fn changes_keys(&self, rest: &[OsString]) -> bool {
-        let later = rest.iter().filter_map(|argument| Flag::of(argument)).map(|flag| flag.name);
-        let names = self.flags.iter().map(|flag| flag.name.clone()).chain(later);
-        names.into_iter().any(|name| name.starts_with("add-") || name.starts_with("rm-"))
-    }
-
     /// The last of the modes that v1 runs; nothing means editing.
     fn mode(&self) -> &'static str {
+        if !self.set.is_empty() {
+            return "set";
+        }
         MODES.iter().rev().find(|(_, _, command)| self.modes.contains(command)).map_or("edit", |(_, _, c)| c)
+    }
+
+    /// A file, and what is to be done with it.
+    ///
+    /// Of several modes v1 runs each on the file as it is and keeps what the last one makes, so only that one counts
+    /// (cli.md §12).
+    fn translate_file(
+        self,
+        file: OsString,
+        rest: Vec<OsString>,
+        commands: &Command,
+    ) -> Result<Translated, CommandError> {
+        let mode = self.mode();
+        self.check_missing_file(&file, &rest)?;
+        let mut modes = self.modes;
+        modes.extend((mode == "set").then_some(mode));
+        modes.sort_unstable();
+        modes.dedup();
+        let mut warnings: Vec<_> = (modes.len() > 1).then_some(SEVERAL_MODES).into_iter().collect();
+        // v1 knows one set of flags, and passes over those that a mode has no use for
+        let command = commands.find_subcommand(mode).unwrap_or(commands);
+        let useful = self.flags.into_iter().filter(|flag| !flag.is_for_others(command, commands));
+        let mut arguments: Vec<OsString> = vec![mode.into()];
+        arguments.extend(useful.flat_map(|flag| flag.words));
+        let mut meant = None;
+        match mode {
+            // it has three positionals, which may look like flags
+            "set" => {
+                let (path, value) = split_set(&self.set)?;
+                let (flags, surplus) = apart(rest, |name| flag_takes_value(commands, name));
+                warnings.extend((!surplus.is_empty()).then_some(super::place::SURPLUS));
+                arguments.extend(flags);
+                arguments.extend(["--".into(), file, path.into(), value.into()]);
+            }
+            _ => {
+                arguments.extend([file].into_iter().chain(rest));
+                meant = if mode == "edit" { nearest_command(&arguments, commands) } else { None };
+            }
+        }
+        Ok(Translated { arguments, warnings, meant })
+    }
+
+    /// What v1 says of a file that is not there (cli.md §6.1).
+    fn check_missing_file(&self, file: &OsStr, rest: &[OsString]) -> Result<(), CommandError> {
+        let path = absolute(file.as_ref())?;
+        if exists(&path) {
+            return Ok(());
+        }
+        let later = rest.iter().filter_map(|argument| Flag::of(argument)).map(|flag| flag.name);
+        let mut names = self.flags.iter().map(|flag| flag.name.clone()).chain(later);
+        if names.any(|name| name.starts_with("add-") || name.starts_with("rm-")) {
+            return Err(CommandError::NoFileForKeys(path));
+        }
+        if self.mode() == "rotate" { Err(CommandError::NoSuchFile(path)) } else { Ok(()) }
     }
 
     fn version_detail(&self) -> Result<VersionDetail, CommandError> {
@@ -288,6 +346,43 @@ impl Root {
     }
 }
 
+/// `PATH VALUE`, cut behind the first bracket that a blank follows (cli.md §12).
+fn split_set(text: &str) -> Result<(&str, &str), CommandError> {
+    let at = text.find("] ").ok_or(CommandError::LegacySet)?;
+    Ok((&text[..=at], &text[at + 2..]))
+}
+
+/// Flags with their values, and what else there is.
+fn apart(arguments: Vec<OsString>, takes_value: impl Fn(&str) -> bool) -> (Vec<OsString>, Vec<OsString>) {
+    let (mut flags, mut others) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        match Flag::of(&argument) {
+            Some(flag) if flag.is_terminator() => others.extend(arguments.by_ref()),
+            Some(flag) => {
+                let needs_value = flag.value.is_none() && takes_value(&flag.name);
+                flags.push(argument);
+                flags.extend(needs_value.then(|| arguments.next()).flatten());
+            }
+            None => others.push(argument),
+        }
+    }
+    (flags, others)
+}
+
+/// The command that may have been meant with the name of a file.
+fn nearest_command(arguments: &[OsString], commands: &Command) -> Option<String> {
+    /// Letters that may be wrong.
+    const MOST: usize = 2;
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let near = |word: &str| {
+        let names = commands.get_subcommands().map(Command::get_name);
+        let distances = names.map(|name| (strsim::osa_distance(word, name), name));
+        distances.filter(|(distance, name)| *distance <= MOST && *distance < name.len() / 2).min()
+    };
+    words.filter_map(near).min().map(|(_, name)| name.to_owned())
+}
+
 /// One argument that looks like a flag, taken apart.
 struct Flag {
     /// Without dashes.
@@ -301,7 +396,8 @@ impl Flag {
     fn of(argument: &OsStr) -> Option<Self> {
         let text = argument.to_string_lossy();
         let bare = text.strip_prefix("--").or_else(|| text.strip_prefix('-'))?;
-        if text == "-" {
+        // a lone dash, and numbers, which are values
+        if text == "-" || (!text.starts_with("--") && bare.starts_with(|c: char| c.is_ascii_digit())) {
             return None;
         }
         let (name, value) = match bare.split_once('=') {
@@ -398,8 +494,8 @@ mod tests {
     fn translated(line: &str) -> String {
         let arguments = line.split(' ').filter(|w| !w.is_empty()).map(OsString::from).collect();
         match translate(arguments, &crate::cli::command_line()) {
-            Ok(Invocation::Command(words)) => {
-                words.iter().map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+            Ok(Invocation::Command(Translated { arguments, .. })) => {
+                arguments.iter().map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
             }
             Ok(Invocation::Version(_)) => "version".to_owned(),
             Ok(Invocation::Suggestions(_)) => "suggestions".to_owned(),
@@ -411,12 +507,18 @@ mod tests {
     fn modes_of_v1_become_commands() {
         for (line, command) in [
             ("-d f.yaml", "decrypt f.yaml"),
-            ("-e -i --age R f.yaml", "encrypt -i --age R f.yaml"),
+            ("-e -i --age R f.yaml", "encrypt --age R -i f.yaml"),
             ("--encrypt --in-place f.yaml", "encrypt --in-place f.yaml"),
             ("-d --extract [\"a\"] f.yaml", "decrypt --extract [\"a\"] f.yaml"),
             ("-d f.yaml --extract X", "decrypt f.yaml --extract X"),
-            ("--d=false f.yaml", "error"),
-            ("encript f.yaml", "error"),
+            ("--d=false f.yaml", "edit f.yaml"),
+            ("f.yaml -s", "edit f.yaml -s"),
+            ("-i --output x f.yaml", "edit f.yaml"),
+            ("-e -d f.yaml", "decrypt f.yaml"),
+            ("-r -i f.yaml", "error"),
+            ("--add-age R f.yaml", "error"),
+            ("-i --set [\"a\"][0]:-1 --config c f.yaml --idempotent x", "error"),
+            ("--set= f.yaml", "edit f.yaml"),
             ("--version decrypt f", "version"),
             ("-d --mac-only-encrypted f.yaml", "decrypt f.yaml"),
             ("-d=x f.yaml", "error"),
@@ -425,6 +527,39 @@ mod tests {
             ("", "error"),
         ] {
             assert_eq!(translated(line), command, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_value_of_set_is_cut_behind_the_first_bracket_that_a_blank_follows() {
+        let set = |text: &str, after: &[&str]| {
+            let line = ["-i", "--set", text, "f.yaml"].iter().chain(after).map(OsString::from).collect();
+            match translate(line, &crate::cli::command_line()) {
+                Ok(Invocation::Command(Translated { arguments, warnings, .. })) => {
+                    (arguments, !warnings.is_empty())
+                }
+                _ => panic!("{text}"),
+            }
+        };
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(set(r#"["a"][0] -1"#, &[]), (words(&["set", "--", "f.yaml", r#"["a"][0]"#, "-1"]), false));
+        assert_eq!(
+            set(r#"["a"]  "x] y""#, &["--input-type", "yaml", "g"]),
+            (words(&["set", "--input-type", "yaml", "--", "f.yaml", r#"["a"]"#, r#" "x] y""#]), true)
+        );
+        assert!(split_set(r#"["a"]"x""#).is_err());
+    }
+
+    #[test]
+    fn a_misspelt_command_is_a_file_with_a_guess() {
+        let meant = |word: &str| match translate(vec![word.into()], &crate::cli::command_line()) {
+            Ok(Invocation::Command(translated)) => translated.meant,
+            _ => panic!("{word}"),
+        };
+        assert_eq!(meant("encript").as_deref(), Some("encrypt"));
+        assert_eq!(meant("dcerypt").as_deref(), Some("decrypt"));
+        for word in ["secrets.yaml", "a", "test"] {
+            assert_eq!(meant(word), None, "{word}");
         }
     }
 

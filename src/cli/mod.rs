@@ -7,6 +7,7 @@
 
 mod child;
 mod commands;
+mod editor;
 mod environment;
 mod error;
 mod help;
@@ -39,7 +40,7 @@ use self::commands::completion;
 use self::environment::program;
 use self::error::CommandError;
 use self::legacy::Invocation;
-use self::ui::Ui;
+use self::ui::{Component, Ui};
 
 /// Secrets in files, encrypted leaf by leaf: a drop-in for sops
 #[derive(Parser)]
@@ -65,6 +66,9 @@ enum CommandLine {
     ExecFile(Box<commands::exec_file::ExecFile>),
     #[command(name = "filestatus")]
     FileStatus(Box<commands::filestatus::FileStatus>),
+    Edit(Box<commands::edit::Edit>),
+    Set(Box<commands::set::Set>),
+    Unset(Box<commands::unset::Unset>),
 }
 
 /// Does what the arguments say.
@@ -92,15 +96,22 @@ pub(crate) fn keep_out_of_core_dumps() {
 
 fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
     let command = command_line();
-    let arguments = match legacy::translate(arguments, &command)? {
-        Invocation::Command(arguments) => arguments,
+    let translated = match legacy::translate(arguments, &command)? {
+        Invocation::Command(translated) => translated,
         Invocation::Suggestions(words) => return completion::suggest(&words),
         Invocation::Version(check) => {
             Ui::new(false).print_line(&legacy::version(check))?;
             return Ok(());
         }
     };
-    match parse(command, arguments)?.command {
+    let ui = Ui::new(false);
+    translated.warnings.iter().for_each(|warning| ui.warn(Component::Cmd, warning, &[]));
+    let result = run_command(parse(command, translated.arguments)?.command);
+    result.map_err(|error| error.if_meant(translated.meant))
+}
+
+fn run_command(command: CommandLine) -> Result<(), CommandError> {
+    match command {
         CommandLine::Encrypt(encrypt) => encrypt.run(),
         CommandLine::Decrypt(decrypt) => decrypt.run(),
         CommandLine::Rotate(rotate) => rotate.run(),
@@ -111,6 +122,9 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {
         CommandLine::ExecEnv(exec_env) => exec_env.run(),
         CommandLine::ExecFile(exec_file) => exec_file.run(),
         CommandLine::FileStatus(file_status) => file_status.run(),
+        CommandLine::Edit(edit) => edit.run(),
+        CommandLine::Set(set) => set.run(),
+        CommandLine::Unset(unset) => unset.run(),
     }
 }
 

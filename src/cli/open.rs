@@ -6,6 +6,7 @@ use rsops::keys::{DecryptionOrder, recover};
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
 use rsops::store::{Format, Store};
+use rsops::tree::Source;
 use zeroize::Zeroizing;
 
 use super::error::CommandError;
@@ -21,7 +22,12 @@ pub(super) struct Opened {
 
 /// Reads an encrypted file.
 pub(super) fn load(place: &Place) -> Result<EncryptedDocument, CommandError> {
-    EncryptedDocument::load(&*place.input_store(), place.read()?.into())
+    parse(place, place.read()?.into())
+}
+
+/// The same for bytes that were read already.
+pub(super) fn parse(place: &Place, source: Source) -> Result<EncryptedDocument, CommandError> {
+    EncryptedDocument::load(&*place.input_store(), source)
         .map_err(|error| CommandError::Load { file: place.shown(), error })
 }
 
@@ -46,7 +52,18 @@ pub(super) fn open(
     check: MacCheck,
     nonces: Option<&mut Nonces>,
 ) -> Result<Opened, CommandError> {
-    let encrypted = load(place)?;
+    decrypt(place, load(place)?, services, order, check, nonces)
+}
+
+/// Decrypts a file that was read already.
+pub(super) fn decrypt(
+    place: &Place,
+    encrypted: EncryptedDocument,
+    services: &KeyServices,
+    order: &DecryptionOrder,
+    check: MacCheck,
+    nonces: Option<&mut Nonces>,
+) -> Result<Opened, CommandError> {
     let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
     place.ui.debug(Component::Sops, "Decrypting tree", &[]);
     let (decrypted, metadata) = encrypted

@@ -118,6 +118,16 @@ impl MacOptions {
     }
 }
 
+/// Whether a file is written that would say what it says already.
+#[derive(Args)]
+#[command(next_help_heading = "General options")]
+pub(super) struct IdempotentOptions {
+    /// Leave the file alone if nothing would change
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    pub(super) idempotent: bool,
+}
+
 /// In which order keys are tried.
 #[derive(Args)]
 #[command(next_help_heading = "Key services")]
@@ -473,6 +483,7 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-fn integer(text: &str) -> Result<i64, String> {
+/// An integer in any of the spellings of cli.md §1.2.
+pub(super) fn integer(text: &str) -> Result<i64, String> {
     parse_prefixed_int(text).filter(|_| !text.is_empty()).ok_or_else(|| "parse error".to_owned())
 }

@@ -43,11 +43,14 @@ impl Input {
     }
 }
 
+/// What is said of arguments that nothing is done with (cli.md §1.4).
+pub(super) const SURPLUS: &str =
+    "More than one positional argument provided. Only the first one will be used!";
+
 /// More than one file where one is worked on.
 pub(super) fn warn_of_surplus(ui: &Ui, files: &[PathBuf]) {
     if files.len() > 1 {
-        let text = "More than one positional argument provided. Only the first one will be used!";
-        ui.warn(Component::Cmd, text, &[]);
+        ui.warn(Component::Cmd, SURPLUS, &[]);
     }
 }
 
@@ -107,7 +110,7 @@ impl Place {
             Input::File(path) => fs::read(path)
                 .map(Zeroizing::new)
                 .map_err(|error| CommandError::Read { path: path.clone(), error }),
-            Input::Stdin => read_stdin().map_err(CommandError::ReadStdin),
+            Input::Stdin => read_stdin(),
         }
     }
 
@@ -149,11 +152,11 @@ impl Place {
 }
 
 /// All of standard input. A vector that grows would leave copies behind.
-pub(super) fn read_stdin() -> io::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read_stdin() -> Result<Zeroizing<Vec<u8>>, CommandError> {
     let mut stdin = io::stdin().lock();
     let mut text = TextBuffer::default();
     loop {
-        let read = stdin.fill_buf()?;
+        let read = stdin.fill_buf().map_err(CommandError::ReadStdin)?;
         if read.is_empty() {
             return Ok(text.into_bytes());
         }

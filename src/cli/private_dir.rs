@@ -1,8 +1,9 @@
 //! A directory for plaintext that another program must see as a file.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::statfs;
@@ -45,6 +46,13 @@ impl PrivateDir {
         // we remove it ourselves, with all that is in it
         let path = made.into_temp_path().keep().map_err(|error| error.error)?;
         doomed.map(|doomed| Self { path, _doomed: doomed }).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Puts a file into it that only its owner can read.
+    pub(super) fn create_file(&self, name: &OsStr, bytes: &[u8]) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        File::options().write(true).create_new(true).mode(0o600).open(&path)?.write_all(bytes)?;
+        Ok(path)
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, exit};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -19,13 +20,31 @@ struct Arrangements {
     /// Files and directories that must not outlive the program.
     doomed: Vec<PathBuf>,
     /// Who the signals are for, while it runs.
-    child: Option<Pid>,
+    child: Option<(Pid, Bond)>,
+    /// Whether an interruption was left to the child.
+    interrupted: bool,
+    /// Whether the program ends because of an interruption, which may still be on its way here.
+    canceled: bool,
     /// What is said instead of dying of the signal, with exit code 1.
     farewell: Option<&'static str>,
 }
 
-static ARRANGEMENTS: Mutex<Arrangements> =
-    Mutex::new(Arrangements { doomed: Vec::new(), child: None, farewell: None });
+/// What a child has to do with signals.
+#[derive(Clone, Copy)]
+enum Bond {
+    /// It gets them, and the program lives on.
+    Forward,
+    /// It is asked first what an interruption means that was typed at the terminal.
+    Interrupts,
+}
+
+static ARRANGEMENTS: Mutex<Arrangements> = Mutex::new(Arrangements {
+    doomed: Vec::new(),
+    child: None,
+    interrupted: false,
+    canceled: false,
+    farewell: None,
+});
 
 /// A file or directory that is removed if a signal ends the program; no longer when this is dropped.
 pub(super) struct Doomed(PathBuf);
@@ -67,8 +86,38 @@ pub(super) fn forward_to(command: &mut Command) -> io::Result<(Child, Forwarding
     listen();
     let mut arrangements = arrangements();
     let child = command.spawn()?;
-    arrangements.child = Some(Pid::from_child(&child));
+    arrangements.child = Some((Pid::from_child(&child), Bond::Forward));
     Ok((child, Forwarding(())))
+}
+
+/// While it lives, interruptions that are typed at the terminal are left to a child.
+pub(super) struct Interrupts(());
+
+/// Leaves it to an editor what Ctrl-C means: the terminal tells it too. Many editors only stop a search, and must not
+/// lose their file because of that; one that dies of it ends the program. Other signals end both.
+pub(super) fn leave_interrupts_to(child: Pid) -> Interrupts {
+    listen();
+    let mut arrangements = arrangements();
+    (arrangements.child, arrangements.interrupted) = (Some((child, Bond::Interrupts)), false);
+    Interrupts(())
+}
+
+impl Interrupts {
+    /// Whether there was one.
+    pub(super) fn happened(&self) -> bool {
+        arrangements().interrupted
+    }
+
+    /// The child ended because of it, and so does the program: in its own way, not by the same signal once more.
+    pub(super) fn cancel(self) {
+        arrangements().canceled = true;
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        arrangements().child = None;
+    }
 }
 
 impl Drop for Forwarding {
@@ -120,14 +169,25 @@ fn ignored() -> u64 {
 }
 
 fn obey(signal: i32) {
-    let arrangements = arrangements();
-    if let Some(child) = arrangements.child {
+    let mut arrangements = arrangements();
+    if arrangements.canceled && matches!(signal, SIGINT | SIGQUIT) {
+        return;
+    }
+    if let Some((child, bond)) = arrangements.child {
         // the terminal has told the child itself
         let from_terminal = matches!(signal, SIGINT | SIGQUIT) && in_foreground();
         if let (false, Some(signal)) = (from_terminal, Signal::from_named_raw(signal)) {
             let _ = kill_process(child, signal);
         }
-        return;
+        match bond {
+            Bond::Forward => return,
+            Bond::Interrupts if from_terminal => {
+                arrangements.interrupted = true;
+                return;
+            }
+            // while it runs, it can make files anew
+            Bond::Interrupts => await_end(child),
+        }
     }
     // the lock is kept: nothing is made any more
     for path in &arrangements.doomed {
@@ -140,6 +200,16 @@ fn obey(signal: i32) {
     // whoever waits sees what it died of
     let _ = emulate_default_handler(signal);
     exit(128 + signal);
+}
+
+/// Gives a child that was told to end half a second to do so. Whoever started it takes note of its end.
+fn await_end(child: Pid) {
+    for _ in 0..50 {
+        if test_kill_process(child).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Whether keys typed at the terminal signal this process too.

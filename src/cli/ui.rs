@@ -29,6 +29,7 @@ enum Level {
     Debug,
     Info,
     Warning,
+    Error,
 }
 
 impl Component {
@@ -53,6 +54,7 @@ impl Level {
             Self::Debug => "debug",
             Self::Info => "info",
             Self::Warning => "warning",
+            Self::Error => "error",
         }
     }
 
@@ -62,6 +64,7 @@ impl Level {
             Self::Debug => ("DEBU", 37),
             Self::Info => ("INFO", 36),
             Self::Warning => ("WARN", 33),
+            Self::Error => ("ERRO", 31),
         }
     }
 }
@@ -80,6 +83,11 @@ impl Ui {
     /// Something that the reference warns of too, or that the user must know.
     pub(super) fn warn(&self, component: Component, message: &str, fields: &[(&str, &str)]) {
         self.log(component, Level::Warning, message, fields);
+    }
+
+    /// Something that went wrong, where the program does not end.
+    pub(super) fn error(&self, component: Component, message: &str, fields: &[(&str, &str)]) {
+        self.log(component, Level::Error, message, fields);
     }
 
     /// Shown with `--verbose`.
@@ -202,6 +210,22 @@ fn quoted(value: &str) -> String {
     }
     text.push('"');
     text
+}
+
+/// Waits for the line that says go on; of what is no terminal one byte is taken, and the rest left for who comes next
+/// (cli.md §10.1). Returns whether anything came.
+pub(super) fn wait_for_enter() -> bool {
+    let stdin = io::stdin();
+    let mut byte = [0_u8];
+    loop {
+        // past the buffer of `std`, which would take more than is asked for
+        match rustix::io::read(&stdin, &mut byte[..]) {
+            Ok(0) => return false,
+            Ok(_) if byte == *b"\n" || !stdin.is_terminal() => return true,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Standard output is a terminal, and colours do not disturb.

@@ -152,6 +152,24 @@ impl PlainDocument {
         store.emit(&self.tree)
     }
 
+    /// Reads a document in clear that carries metadata: what [`Self::emit_with_metadata`] wrote and somebody edited.
+    pub fn load_with_metadata(store: &dyn Store, source: Source) -> Result<(Self, Metadata), LoadError> {
+        let EncryptedDocument { tree, metadata } = EncryptedDocument::load(store, source)?;
+        Ok((Self { tree }, metadata))
+    }
+
+    /// Writes the document in clear with metadata where an encrypted file has them: what `edit --show-master-keys`
+    /// shows (cli.md §10.6).
+    pub fn emit_with_metadata(
+        &self,
+        metadata: &Metadata,
+        store: &dyn Store,
+    ) -> Result<Zeroizing<Vec<u8>>, EncryptError> {
+        let mut tree = self.tree.clone();
+        append(&mut tree, metadata.write(), store.layout()).map_err(EncryptError::Layout)?;
+        store.emit_encrypted(&tree).map_err(EncryptError::Store)
+    }
+
     /// Encrypts the document and writes it; the bytes are known to decrypt.
     ///
     /// `metadata` holds the wrapped data key and gets the time and the MAC. Values that `nonces` knows keep their

@@ -71,6 +71,21 @@ impl Metadata {
         kinds.dedup();
         kinds
     }
+
+    /// Raises the version to ours if it is older, or none at all. It is never lowered (cli.md §7.7).
+    pub fn raise_version(&mut self) {
+        if release(&self.version) < release(FORMAT_VERSION) {
+            FORMAT_VERSION.clone_into(&mut self.version);
+        }
+    }
+}
+
+/// The numbers of a version, and whether it is a release rather than something before one.
+fn release(version: &str) -> Option<([u64; 3], bool)> {
+    let (version, _) = version.split_once('+').unwrap_or((version, ""));
+    let (numbers, before) = version.split_once('-').unwrap_or((version, ""));
+    let numbers: Vec<u64> = numbers.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    Some((numbers.try_into().ok()?, before.is_empty()))
 }
 
 #[cfg(test)]
@@ -97,5 +112,21 @@ mod tests {
         let data_key = DataKey::generate().expect("random numbers");
         let refused = metadata.wrap(&data_key, &[]).expect_err("nobody can wrap for them");
         assert!(refused.to_string().ends_with("does not know: a, z]"), "{refused}");
+    }
+
+    #[test]
+    fn versions_are_raised_and_never_lowered() {
+        let raised = |version: &str| {
+            let mut metadata = Metadata::new(Vec::new(), Selection::All, Coverage::All);
+            version.clone_into(&mut metadata.version);
+            metadata.raise_version();
+            metadata.version
+        };
+        for older in ["1.18", "3.9.4", "3.13.1", "3.13.2-rc.1", "", "x"] {
+            assert_eq!(raised(older), FORMAT_VERSION, "{older}");
+        }
+        for newer in ["3.13.3", "3.100.0", "4.0.0-beta", "3.13.2"] {
+            assert_eq!(raised(newer), newer);
+        }
     }
 }

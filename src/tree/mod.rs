@@ -4,12 +4,14 @@
 //! keys and comments are kept; presentation (quotes, indentation, flow style) is not.
 
 mod duplicate;
+mod edit;
 mod number;
 mod path;
 mod text;
 mod timestamp;
 mod walk;
 
+pub use edit::{Change, EditError};
 pub use number::{
     FloatStyle, ParseNumberError, float_text, parse_bool, parse_float, parse_int, parse_prefixed_int,
 };

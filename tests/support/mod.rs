@@ -13,6 +13,7 @@ pub(crate) mod keys;
 pub(crate) mod moments;
 pub(crate) mod outcome;
 pub(crate) mod program;
+pub(crate) mod pty;
 pub(crate) mod report;
 #[cfg(unix)]
 pub(crate) mod running;

@@ -14,6 +14,9 @@ const COMMANDS: &[Command] = &[
     Command::ExecEnv,
     Command::ExecFile,
     Command::FileStatus,
+    Command::Set,
+    Command::Unset,
+    Command::Edit,
 ];
 
 /// Kinds of keys that are not there yet: how their names begin in the vectors, and what they are called.
@@ -111,6 +114,12 @@ pub(crate) enum Instead {
         status: i32,
         stdout: &'static str,
     },
+    /// All steps succeed, and the first file that one leaves opens to this text.
+    Leaves(&'static str),
+    /// All steps succeed, and the files are as they were.
+    LeavesAlone,
+    /// What must be gone and ends so is still there.
+    Keeps(&'static str),
 }
 
 /// Cases that contradict docs/compatibility.md, why, and what holds in their place. What holds is checked; an
@@ -170,7 +179,43 @@ pub(crate) const POLICY_EXCEPTIONS: &[(&str, &str, &[Instead])] = &[
         "an empty entry holds no metadata, as in JSON",
         &[Instead::StepEnds { status: 0, stdout: "{\"encrypted\":false}\n" }],
     ),
+    (
+        "edit/nan-never-kept",
+        "a value that did not change keeps its ciphertext, NaN too",
+        &[Instead::Keeps("type:float]")],
+    ),
+    (
+        "set/array-refused",
+        "arrays are values like others",
+        &[Instead::Leaves(
+            "# top\na:\n    - 1\n\"n\": 5\nfl: 2\nm:\n    k: v\n    # c\n    l: w\nlist:\n    - one\n    - two\n\
+             open_unencrypted: \"y\"\nz: last\n",
+        )],
+    ),
+    ("set/dotenv-number", INTEGERS, &[Instead::Leaves("# c\nA=5\nB=y\n")]),
+    ("set/idempotent-int-is-not-float", "the number is there already", &[Instead::LeavesAlone]),
+    (
+        "set/number-is-float",
+        INTEGERS,
+        &[
+            Instead::Keeps("type:int]"),
+            Instead::Leaves(
+                "# top\na: x\n\"n\": 5\nfl: 2\nm:\n    k: v\n    # c\n    l: w\nlist:\n    - one\n    - two\n\
+             open_unencrypted: \"y\"\nz: last\n",
+            ),
+        ],
+    ),
+    (
+        "set/number-large",
+        INTEGERS,
+        &[Instead::Leaves(
+            "# top\na: 9007199254740993\n\"n\": 5\nfl: 2\nm:\n    k: v\n    # c\n    l: w\nlist:\n    - one\n    - two\n\
+             open_unencrypted: \"y\"\nz: last\n",
+        )],
+    ),
 ];
+
+const INTEGERS: &str = "integers stay integers";
 
 const BAD_REGEX: &str = "a selector that does not compile would leave secrets in clear";
 const BAD_REGEX_FAILS: &[Instead] = &[Instead::EncryptFails(8), Instead::DecryptFails(Exit::Status(1))];
@@ -188,6 +233,9 @@ pub(crate) fn amended<'a>(case: &Case, changes: &[Instead], find: impl Fn(&str) 
         }
         if let Instead::DecryptsLike(other) = change {
             case.add_file("decrypted.yaml", find(other).file("decrypted.yaml"));
+        }
+        if let Instead::Leaves(text) = change {
+            case.add_file(INSTEAD, text.as_bytes());
         }
         match &mut case.story {
             Story::Document(document) => amend_document(document, change),
@@ -216,7 +264,7 @@ fn amend_document(document: &mut Document, change: &Instead) {
             }
         }
         Instead::FileHas { .. } => {}
-        Instead::StepFails(_) | Instead::StepEnds { .. } | Instead::StepPrints { .. } => {
+        _ => {
             panic!("a document has no steps")
         }
     }
@@ -240,6 +288,31 @@ fn amend_steps(steps: &mut Steps, change: &Instead) {
             (last.stdout, last.stderr) = (Some((*stdout).to_owned()), None);
         }
         Instead::Warns => last.stderr = None,
+        Instead::Leaves(_) | Instead::LeavesAlone | Instead::Keeps(_) => amend_files(steps, change),
         _ => panic!("steps are no document"),
+    }
+}
+
+/// What a file opens to instead.
+const INSTEAD: &str = "instead";
+
+/// All steps succeed, and the files that they leave are others.
+fn amend_files(steps: &mut Steps, change: &Instead) {
+    let before = steps.files.clone();
+    for step in &mut steps.steps {
+        (step.exit, step.stderr) = (Exit::Status(0), None);
+        for (name, after) in &mut step.after {
+            match change {
+                Instead::Leaves(_) => {
+                    (after.same_as, after.shape_of) = (None, None);
+                    after.decrypts_to = Some(INSTEAD.to_owned());
+                }
+                Instead::Keeps(end) => {
+                    let kept = after.gone.extract_if(.., |text| text.ends_with(end));
+                    after.kept.extend(kept);
+                }
+                _ => *after = After { same_as: before.get(name).cloned(), ..After::default() },
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod completion;
 pub(super) mod decrypt;
+pub(super) mod edit;
 pub(super) mod encrypt;
 pub(super) mod exec_env;
 pub(super) mod exec_file;
@@ -9,12 +10,16 @@ pub(super) mod filestatus;
 pub(super) mod groups;
 pub(super) mod man;
 pub(super) mod rotate;
+pub(super) mod set;
+pub(super) mod unset;
 pub(super) mod updatekeys;
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use super::error::CommandError;
-use super::options::OutputOptions;
+use super::options::{OutputOptions, integer};
 use super::place::{Input, Place};
 use super::ui::Component;
 use super::write_file::write_file;
@@ -60,4 +65,21 @@ fn shown_path(path: &Path, in_place: bool, place: &Place) -> PathBuf {
         Input::File(full) if in_place => full.clone(),
         _ => path.to_owned(),
     }
+}
+
+/// Writes the file of a command that only knows one.
+fn write_back(place: &Place, bytes: &[u8]) -> Result<(), CommandError> {
+    let path = match &place.input {
+        Input::File(path) => path.clone(),
+        // such commands take a file only
+        Input::Stdin => return Err(CommandError::StdinInPlace),
+    };
+    Target::File { path, in_place: true }.write(place, bytes)
+}
+
+/// What `set` and `unset` accept without effect, because the reference does (cli.md §2).
+#[derive(Args)]
+struct Outdated {
+    #[arg(long, hide = true, value_name = "N", value_parser = integer, allow_hyphen_values = true)]
+    shamir_secret_sharing_threshold: Option<i64>,
 }

@@ -68,7 +68,7 @@ impl Store for IniStore {
     fn example(&self) -> Branch {
         let section = Branch {
             items: vec![
-                Item::Comment(Comment::own_line(" This is an example file.")),
+                Item::Comment(Comment::own_line("This is an example file.")),
                 Item::entry("hello", Value::text("Welcome to SOPS! Edit this file as you please!")),
                 Item::entry("example_key", Value::text("example_value")),
             ],
@@ -368,7 +368,7 @@ mod tests {
     fn the_example_is_the_documented_one() {
         assert_eq!(
             emit(&tree(IniStore.example().items)),
-            ";  This is an example file.\n[Welcome!]\n\
+            "; This is an example file.\n[Welcome!]\n\
              hello       = Welcome to SOPS! Edit this file as you please!\nexample_key = example_value\n"
         );
     }

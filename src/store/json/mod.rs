@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use self::write::{Purpose, Writer};
 use super::{Layout, Store, StoreError, complex_example, structure};
-use crate::tree::{Branch, Found, Source, Tree};
+use crate::tree::{Branch, Found, Source, Tree, Value};
 
 /// Indentation, quotes, colon, comma and line end of an entry that is not nested very deep.
 const ENTRY_FRAME: usize = 16;
@@ -64,6 +64,11 @@ impl JsonStore {
     }
 }
 
+/// A single JSON value of any type: what `set` stores (cli.md §8.4). Integers of 64 bits stay integers (policy.md §3).
+pub fn read_value(source: &Source) -> Result<Value, StoreError> {
+    read::read_value(source)
+}
+
 /// A value in one line, mappings and comments as the structures that the reference keeps them in: what
 /// `--extract` prints for INI (stores.md §8.2).
 pub(super) fn compact(found: Found<'_>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -75,7 +80,7 @@ pub(super) fn compact(found: Found<'_>) -> Result<Zeroizing<Vec<u8>>, StoreError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Comment, Item, Scalar, Value};
+    use crate::tree::{Comment, Item, Scalar};
 
     const STORE: JsonStore = JsonStore { indent: -1 };
 

@@ -8,7 +8,13 @@ use crate::tree::{Branch, Element, Item, MAX_DEPTH, Scalar, Source, Text, Value,
 /// Reads a document: one object and nothing else. The reference ignores text behind it and takes some truncated
 /// documents for complete ones, which loses data silently (policy.md §3).
 pub(super) fn read(source: &Source) -> Result<Branch, StoreError> {
-    Reader { source, bytes: source.as_bytes(), at: 0, depth: 0 }.document()
+    let reader = Reader { source, bytes: source.as_bytes(), at: 0, depth: 0 };
+    reader.document().map_err(|error| StoreError::new(format!("Could not unmarshal input data: {error}")))
+}
+
+/// Reads a value of any type and nothing else.
+pub(super) fn read_value(source: &Source) -> Result<Value, StoreError> {
+    Reader { source, bytes: source.as_bytes(), at: 0, depth: 0 }.single_value()
 }
 
 const ONLY_OBJECTS: &str = "SOPS only supports JSON files with a top-level object (starting with '{'), not";
@@ -39,11 +45,19 @@ impl Reader<'_> {
                 self.at = start;
                 return Err(self.error(format!("{ONLY_OBJECTS} other JSON types. Got {found} instead")));
             }
-            None => return Err(StoreError::new("Could not unmarshal input data: EOF\nthe file is empty")),
+            None => return Err(StoreError::new("EOF\nthe file is empty")),
         };
         match self.token() {
             Some(_) => Err(self.error("unexpected text after the end of the document")),
             None => Ok(branch),
+        }
+    }
+
+    fn single_value(mut self) -> Result<Value, StoreError> {
+        let value = self.value()?;
+        match self.token() {
+            Some(_) => Err(self.error("unexpected text after the value")),
+            None => Ok(value),
         }
     }
 
@@ -302,7 +316,7 @@ impl Reader<'_> {
         let line = memchr_iter(b'\n', before).count() + 1;
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         let problem = problem.as_ref();
-        StoreError::new(format!("Could not unmarshal input data: {problem}\nline {line}, column {column}"))
+        StoreError::new(format!("{problem}\nline {line}, column {column}"))
     }
 }
 
