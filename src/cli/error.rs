@@ -1,5 +1,6 @@
 //! Errors: what is said, what to do next, and the exit code (cli.md §4, §6).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub(super) enum CommandError {
         value: String,
     },
     NoFile,
+    /// One that sops has and we have not.
+    NoSuchCommand(OsString),
     NoSuchFile(PathBuf),
     /// Keys to add or remove, and nothing that has any: in v1 spelling.
     NoFileForKeys(PathBuf),
@@ -137,6 +140,7 @@ impl fmt::Display for CommandError {
                 write!(f, "could not parse {value} as bool value for flag {flag}: invalid syntax")
             }
             Self::NoFile => f.write_str("Error: no file specified"),
+            Self::NoSuchCommand(name) => write!(f, "there is no {} yet", name.display()),
             Self::NoSuchFile(path) => {
                 write!(f, "Error: cannot operate on non-existent file \"{}\"", path.display())
             }
@@ -266,7 +270,11 @@ impl CommandError {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) => 1,
             Self::RemoteKeyService(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
-            Self::TwoValueSources | Self::ReadValue { .. } | Self::Set(_) | Self::Unset(_) => 1,
+            Self::NoSuchCommand(_)
+            | Self::TwoValueSources
+            | Self::ReadValue { .. }
+            | Self::Set(_)
+            | Self::Unset(_) => 1,
             Self::Canceled | Self::ChangedMeanwhile(_) => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
             Self::NoRandomness | Self::Wrap(_) | Self::Threshold(_) => 1,
@@ -313,6 +321,7 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
+            Self::NoSuchCommand(_) => "`rsops --help` shows the commands".to_owned(),
             Self::SetArguments => {
                 "as in `rsops set secrets.yaml '[\"database\"][\"password\"]' '\"hunter2\"'`".to_owned()
             }

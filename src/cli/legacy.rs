@@ -61,6 +61,25 @@ const ROOT_SWITCHES: [&str; 14] = [
     "enable-local-keyservice",
 ];
 
+/// What sops takes for a command and never for a file to edit (cli.md §1.1), whether we have it or not.
+const RESERVED: [&str; 15] = [
+    "completion",
+    "decrypt",
+    "edit",
+    "encrypt",
+    "exec-env",
+    "exec-file",
+    "filestatus",
+    "groups",
+    "keyservice",
+    "publish",
+    "rotate",
+    "set",
+    "unset",
+    "updatekeys",
+    "help",
+];
+
 const SEVERAL_MODES: &str = "More than one command (--encrypt, --decrypt, --rotate, --set) has been specified. Only the \
                              changes made by the last one will be visible. Note that this behavior is deprecated and \
                              will cause an error eventually.";
@@ -103,6 +122,9 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
                 [name].into_iter().chain(root.flags).chain(root.target).chain(rest).collect();
         }
         Some(_) if root.help => translated.arguments.push("--help".into()),
+        Some(name) if RESERVED.iter().any(|reserved| name == *reserved) => {
+            return Err(CommandError::NoSuchCommand(name));
+        }
         Some(file) => {
             translated = root.translate_file(file, rest.collect(), takes_value)?;
             if translated.arguments.first().is_some_and(|mode| mode == "edit") {
@@ -371,6 +393,8 @@ mod tests {
             ("--add-age R f.yaml", "error"),
             ("-i --set [\"a\"][0]:-1 --config c f.yaml --idempotent x", "error"),
             ("--set= f.yaml", "edit f.yaml"),
+            ("publish f.yaml", "error"),
+            ("./publish", "edit ./publish"),
             ("--version decrypt f", "version"),
             ("", "error"),
         ] {
