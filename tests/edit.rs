@@ -114,6 +114,17 @@ fn edits_that_cannot_be_encrypted_are_kept_and_earlier_drafts_too() {
 }
 
 #[test]
+fn what_an_editor_saved_before_it_crashed_is_kept() {
+    let scratch = with_editor("echo 'a: saved' > $1; kill -9 $$");
+    ended(&edit(&scratch), 201, &["Could not run editor: signal: killed", "<DIR>/a.yaml.rsops-draft"]);
+    assert_eq!(opened(&scratch, "a.yaml.rsops-draft"), "a: saved\n");
+    nothing_is_left(&scratch);
+    let scratch = with_editor("echo 'a: saved' > $1; exit 1");
+    ended(&edit(&scratch), 201, &["exit status 1"]);
+    assert!(!scratch.exists("a.yaml.rsops-draft"), "it was given up on purpose");
+}
+
+#[test]
 fn edits_are_kept_where_there_is_a_place() {
     let scratch = with_editor("echo 'c: d' > $1");
     let outcome = call(&scratch, &["edit", "--age", &recipient("age-alice"), "nowhere/c.yaml"]).outcome();

@@ -38,6 +38,8 @@ pub(super) enum CommandError {
     },
     NoHelpTopic(OsString),
     NoFile,
+    /// One that sops has and we have not.
+    NoSuchCommand(OsString),
     NoSuchFile(PathBuf),
     /// `--add-*` or `--rm-*` for a file that is not there.
     KeysOfMissingFile(PathBuf),
@@ -223,6 +225,7 @@ impl fmt::Display for CommandError {
             Self::UselessFlag { flag, command } => write!(f, "{command} cannot use --{flag}"),
             Self::NoHelpTopic(topic) => write!(f, "No help topic for '{}'", topic.display()),
             Self::NoFile | Self::NoFileOption => f.write_str("Error: no file specified"),
+            Self::NoSuchCommand(name) => write!(f, "there is no {} yet", name.display()),
             Self::NoSuchFile(path) => {
                 write!(f, "Error: cannot operate on non-existent file \"{}\"", path.display())
             }
@@ -499,7 +502,11 @@ impl CommandError {
             | Self::NoHelpTopic(_) => 3,
             Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
             Self::Exec(error) => error.code(),
-            Self::TwoValueSources | Self::ReadValue { .. } | Self::Set(_) | Self::Unset(_) => 1,
+            Self::NoSuchCommand(_)
+            | Self::TwoValueSources
+            | Self::ReadValue { .. }
+            | Self::Set(_)
+            | Self::Unset(_) => 1,
             Self::Canceled | Self::ChangedMeanwhile(_) => 1,
             Self::EditedFile { .. } | Self::Unreadable => 2,
             Self::RuleSelection(SelectionError::BadPattern { .. }) => 5,
@@ -548,7 +555,7 @@ impl CommandError {
             Self::UselessFlag { command, .. } => {
                 format!("leave it out; `rsops help {command}` shows the options of {command}")
             }
-            Self::NoHelpTopic(_) => "`rsops --help` shows the commands".to_owned(),
+            Self::NoHelpTopic(_) | Self::NoSuchCommand(_) => "`rsops --help` shows the commands".to_owned(),
             Self::SetArguments => {
                 "as in `rsops set secrets.yaml '[\"database\"][\"password\"]' '\"hunter2\"'`".to_owned()
             }

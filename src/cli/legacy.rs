@@ -92,6 +92,25 @@ const ROOT_SWITCHES: [&str; 14] = [
     "enable-local-keyservice",
 ];
 
+/// What sops takes for a command and never for a file to edit (cli.md §1.1), whether we have it or not.
+const RESERVED: [&str; 15] = [
+    "completion",
+    "decrypt",
+    "edit",
+    "encrypt",
+    "exec-env",
+    "exec-file",
+    "filestatus",
+    "groups",
+    "keyservice",
+    "publish",
+    "rotate",
+    "set",
+    "unset",
+    "updatekeys",
+    "help",
+];
+
 const SEVERAL_MODES: &str = "More than one command (--encrypt, --decrypt, --rotate, --set) has been specified. Only the \
                              changes made by the last one will be visible. Note that this behavior is deprecated and \
                              will cause an error eventually.";
@@ -140,6 +159,9 @@ pub(super) fn translate(arguments: Vec<OsString>, commands: &Command) -> Result<
             root.refuse_useless_flags(command, &arguments, commands)?;
             arguments.extend(root.flags.into_iter().flat_map(|flag| flag.words).chain(rest));
             Translated { arguments, ..Translated::default() }
+        }
+        None if RESERVED.iter().any(|reserved| first == *reserved) => {
+            return Err(CommandError::NoSuchCommand(first));
         }
         None => {
             root.refuse_unknown_flags(commands)?;
@@ -519,6 +541,8 @@ mod tests {
             ("--add-age R f.yaml", "error"),
             ("-i --set [\"a\"][0]:-1 --config c f.yaml --idempotent x", "error"),
             ("--set= f.yaml", "edit f.yaml"),
+            ("publish f.yaml", "error"),
+            ("./publish", "edit ./publish"),
             ("--version decrypt f", "version"),
             ("-d --mac-only-encrypted f.yaml", "decrypt f.yaml"),
             ("-d=x f.yaml", "error"),

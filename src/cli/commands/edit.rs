@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -168,10 +169,7 @@ impl Session<'_> {
         let file = directory.create_file(self.file_name(), shown).map_err(CommandError::PrivateFile)?;
         let mut before = Zeroizing::new(Vec::new());
         loop {
-            editor.edit(&file).map_err(|error| match error {
-                EditorError::Interrupted => CommandError::Canceled,
-                error => CommandError::Editor(error),
-            })?;
+            editor.edit(&file).map_err(|error| self.not_edited(error, &file, shown))?;
             let text = fs::read(&file)
                 .map(Zeroizing::new)
                 .map_err(|error| CommandError::EditedFile { path: file.clone(), error })?;
@@ -187,6 +185,20 @@ impl Session<'_> {
                 return Err(self.keep(CommandError::Unreadable, &text));
             }
             before = text;
+        }
+    }
+
+    /// An editor that ends with a failure is a way to say that nothing shall happen. One that crashed said nothing, and
+    /// may have saved something.
+    fn not_edited(&self, error: EditorError, file: &Path, shown: &[u8]) -> CommandError {
+        let crashed = matches!(&error, EditorError::Status(status) if status.signal().is_some());
+        let error = match error {
+            EditorError::Interrupted => return CommandError::Canceled,
+            error => CommandError::Editor(error),
+        };
+        match fs::read(file).map(Zeroizing::new) {
+            Ok(text) if crashed && *text != shown => self.keep(error, &text),
+            _ => error,
         }
     }
 
