@@ -10,6 +10,7 @@ mod commands;
 mod editor;
 mod environment;
 mod error;
+mod flag;
 mod help;
 mod key_changes;
 mod legacy;

@@ -9,8 +9,8 @@ use rsops::store::Format;
 
 use crate::cli::environment::{program, text};
 use crate::cli::error::CommandError;
+use crate::cli::flag::all_flags;
 use crate::cli::help::{about, presented};
-use crate::cli::legacy::all_flags;
 use crate::cli::ui::Ui;
 
 /// Print a script that completes commands, flags and file names

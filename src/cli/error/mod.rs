@@ -1,0 +1,326 @@
+//! Errors: what is said (`text`), what to do next (`hint`), and the exit code (cli.md §4, §6).
+
+mod hint;
+mod text;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+
+use rsops::config::ConfigError;
+use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
+use rsops::keys::{DuplicateKind, ParseKeyError, RecoverError, WrapFailure};
+pub(super) use rsops::os_error::os_text;
+use rsops::selection::SelectionError;
+use rsops::store::StoreError;
+use rsops::tree::{EditError, PathError};
+
+use super::editor::EditorError;
+use super::environment::as_called;
+use super::prompt::PromptError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum CommandError {
+    /// The arguments.
+    Usage(clap::Error),
+    BadBoolean {
+        flag: String,
+        value: String,
+    },
+    /// A flag before the command that needs a value.
+    NoValue(String),
+    /// A flag before the command that only others can use.
+    UselessFlag {
+        flag: String,
+        command: String,
+    },
+    NoHelpTopic(OsString),
+    NoFile,
+    /// One that sops has and we have not.
+    NoSuchCommand(OsString),
+    NoSuchFile(PathBuf),
+    /// `--add-*` or `--rm-*` for a file that is not there.
+    KeysOfMissingFile(PathBuf),
+    /// Keys to add or remove, and nothing that has any: in v1 spelling.
+    NoFileForKeys(PathBuf),
+    /// `--set` of v1 without a path and a value.
+    LegacySet,
+    SetArguments,
+    SetArgumentsWithStdin,
+    UnsetArguments,
+    TwoValueSources,
+    SetPath(PathError),
+    UnsetPath(PathError),
+    /// The value of `set`.
+    ReadValue {
+        path: PathBuf,
+        error: io::Error,
+    },
+    SetValue(StoreError),
+    OutputAndInPlace,
+    StdinInPlace,
+    StdinWithoutName,
+    RemoteKeyService(String),
+    Order(DuplicateKind),
+    ExtractPath(PathError),
+    EncryptionContext,
+    Key(ParseKeyError),
+    /// Selectors from the command line, or merged with those of a rule.
+    Selection(SelectionError),
+    /// Selectors from a rule.
+    RuleSelection(SelectionError),
+    Threshold(i64),
+    Config(ConfigError),
+    NoKeys,
+    /// The input.
+    Read {
+        path: PathBuf,
+        error: io::Error,
+    },
+    ReadStdin(io::Error),
+    Parse(StoreError),
+    NoDocument,
+    AlreadyEncrypted,
+    Load {
+        file: String,
+        error: LoadError,
+    },
+    /// Whether a file is encrypted cannot be told.
+    FileStatus(Box<CommandError>),
+    /// The data key.
+    NoRandomness,
+    Wrap(WrapFailure),
+    /// For a file that is new, or whose metadata were edited.
+    WrapEdited(WrapFailure),
+    Recover(RecoverError),
+    /// The data key stays, but not for these keys.
+    Rewrap(WrapFailure),
+    Encrypt(EncryptError),
+    Decrypt {
+        file: String,
+        error: DecryptError,
+    },
+    Extract(PathError),
+    Set(EditError),
+    Unset(EditError),
+    /// The editor, and its file.
+    Editor(EditorError),
+    PrivateDir(io::Error),
+    PrivateFile(io::Error),
+    EditedFile {
+        path: PathBuf,
+        error: io::Error,
+    },
+    NotEdited,
+    Canceled,
+    /// What was edited cannot be read, and there is nobody to go on editing.
+    Unreadable,
+    /// Somebody else wrote the file meanwhile.
+    ChangedMeanwhile(PathBuf),
+    /// The output.
+    Dump(StoreError),
+    DumpBinary(StoreError),
+    DumpValue(StoreError),
+    Write {
+        in_place: bool,
+        path: PathBuf,
+        error: io::Error,
+    },
+    Stdout(io::Error),
+    /// The keys were to be changed, but the file does not verify.
+    Unverified {
+        file: String,
+        reason: String,
+    },
+    /// `groups`.
+    NoFileOption,
+    GroupsAddPositionals,
+    GroupsDeletePositionals,
+    GroupIndex(OsString),
+    NoSuchGroup {
+        number: usize,
+        groups: usize,
+        file: String,
+    },
+    OnlyGroup(String),
+    TooFewGroups {
+        threshold: usize,
+        left: usize,
+    },
+    RecoverForGroups(RecoverError),
+    /// `updatekeys`.
+    NoConfiguration,
+    NothingToUpdate {
+        file: String,
+        error: io::Error,
+    },
+    DirectoryToUpdate(String),
+    Prompt(PromptError),
+    UpdateNotWritten {
+        file: String,
+        error: io::Error,
+    },
+    /// So many of several files; why has been said.
+    FailedUpdates(usize),
+    CurrentDirectory(io::Error),
+    /// The address space does not hold the stack.
+    NoStack(String),
+    Exec(ExecError),
+    /// Another error, and what can be done in this case.
+    Hinted {
+        error: Box<CommandError>,
+        hint: String,
+    },
+}
+
+/// Why a command that gets secrets was not run, or how it failed (cli.md §14).
+#[derive(Debug)]
+pub(super) enum ExecError {
+    /// Not a file and a command.
+    Arguments,
+    SameProcessInBackground,
+    /// A document that cannot be variables.
+    Variable(VariableError),
+    UnknownUser(String),
+    SwitchUser {
+        user: String,
+        error: io::Error,
+    },
+    /// `--filename` leads elsewhere.
+    NotLocal,
+    /// The directory for the plaintext.
+    Directory(io::Error),
+    /// The file or pipe in it.
+    Make {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Start(io::Error),
+    /// The command ran, and did not succeed.
+    Status(ExitStatus),
+}
+
+impl From<ExecError> for CommandError {
+    fn from(error: ExecError) -> Self {
+        Self::Exec(error)
+    }
+}
+
+impl ExecError {
+    /// The part of the table of exit codes that is about the command.
+    fn code(&self) -> u8 {
+        match self {
+            Self::SameProcessInBackground => 8,
+            // 128+n for signal n, as shells have it, instead of 255 for all of them (policy.md §3)
+            Self::Status(status) => {
+                let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+                code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+            }
+            _ => 1,
+        }
+    }
+}
+
+impl CommandError {
+    /// The exit code: the only table of them (cli.md §4).
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(error) if !error.use_stderr() => 0,
+            Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) | Self::NoStack(_) => 1,
+            Self::NoValue(_) | Self::UselessFlag { .. } => 1,
+            Self::RemoteKeyService(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
+            Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
+            Self::FileStatus(_)
+            | Self::NoRandomness
+            | Self::Wrap(_)
+            | Self::Rewrap(_)
+            | Self::Threshold(_) => 1,
+            Self::GroupsAddPositionals
+            | Self::GroupsDeletePositionals
+            | Self::GroupIndex(_)
+            | Self::NoSuchGroup { .. }
+            | Self::OnlyGroup(_)
+            | Self::TooFewGroups { .. }
+            | Self::RecoverForGroups(_) => 1,
+            // `updatekeys` has no codes of its own, not even for files that cannot be written
+            Self::NoConfiguration
+            | Self::NothingToUpdate { .. }
+            | Self::DirectoryToUpdate(_)
+            | Self::Prompt(_)
+            | Self::UpdateNotWritten { .. }
+            | Self::FailedUpdates(_) => 1,
+            Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
+            Self::Write { .. }
+            | Self::Stdout(_)
+            | Self::PrivateDir(_)
+            | Self::PrivateFile(_)
+            | Self::NoHelpTopic(_) => 3,
+            Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
+            Self::Exec(error) => error.code(),
+            Self::NoSuchCommand(_)
+            | Self::TwoValueSources
+            | Self::ReadValue { .. }
+            | Self::Set(_)
+            | Self::Unset(_) => 1,
+            Self::Canceled | Self::ChangedMeanwhile(_) => 1,
+            Self::EditedFile { .. } | Self::Unreadable => 2,
+            Self::RuleSelection(SelectionError::BadPattern { .. }) => 5,
+            Self::EncryptionContext => 6,
+            Self::SetPath(_) | Self::UnsetPath(_) | Self::SetValue(_) | Self::LegacySet => 7,
+            Self::OutputAndInPlace | Self::StdinInPlace | Self::StdinWithoutName | Self::Selection(_) => 8,
+            Self::Encrypt(EncryptError::Mac) => 21,
+            Self::Encrypt(EncryptError::Seal(_)) => 23,
+            Self::Encrypt(EncryptError::Store(_) | EncryptError::Layout(_) | EncryptError::ReadBack(_)) => 4,
+            Self::Decrypt { error: DecryptError::Leaf(_), .. } => 25,
+            Self::KeysOfMissingFile(_) => 49,
+            Self::Decrypt { .. } => 51,
+            Self::NoFileForKeys(_) => 49,
+            Self::ExtractPath(_) => 91,
+            Self::NoDocument => 92,
+            Self::NoFile | Self::NoSuchFile(_) => 100,
+            Self::SetArguments | Self::SetArgumentsWithStdin | Self::UnsetArguments => 100,
+            Self::Order(_) => 112,
+            Self::Recover(_) | Self::WrapEdited(_) => 128,
+            Self::NotEdited => 200,
+            Self::Editor(_) => 201,
+            Self::AlreadyEncrypted => 203,
+            Self::Hinted { error, .. } => error.code(),
+        }
+    }
+
+    /// A new file for which there are no keys may have been no file at all, but this command.
+    pub(super) fn if_meant(self, command: Option<String>) -> Self {
+        match (self, command) {
+            (
+                error @ (Self::NoKeys
+                | Self::Config(ConfigError::NoMatchingRule | ConfigError::NoCreationRules { .. })),
+                Some(command),
+            ) => Self::Hinted { error: Box::new(error), hint: format!("did you mean `rsops {command}`?") },
+            (error, _) => error,
+        }
+    }
+
+    /// The end of a command that failed.
+    pub(super) fn report(self) -> ExitCode {
+        self.print();
+        ExitCode::from(self.code())
+    }
+
+    /// Says what happened and what to do: the only place that prints errors.
+    pub(super) fn print(&self) {
+        match self {
+            // help goes to standard output
+            Self::Usage(error) => drop(error.print()),
+            // whoever read has seen enough
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            _ => {
+                let hint =
+                    self.hint().map(|hint| format!("hint: {}\n", as_called(&hint))).unwrap_or_default();
+                let _ = write!(io::stderr(), "{self}\n{hint}");
+            }
+        }
+    }
+}
