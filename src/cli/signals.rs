@@ -2,7 +2,7 @@
 //!
 //! One thread waits for all of them. It is only started by the first command that needs it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, exit};
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -19,6 +20,8 @@ use signal_hook::low_level::emulate_default_handler;
 struct Arrangements {
     /// Files and directories that must not outlive the program.
     doomed: Vec<PathBuf>,
+    /// A terminal whose settings are others for a while, and what they were.
+    terminal: Option<(File, Termios)>,
     /// Who the signals are for, while it runs.
     child: Option<(Pid, Bond)>,
     /// Whether an interruption was left to the child.
@@ -40,6 +43,7 @@ enum Bond {
 
 static ARRANGEMENTS: Mutex<Arrangements> = Mutex::new(Arrangements {
     doomed: Vec::new(),
+    terminal: None,
     child: None,
     interrupted: false,
     canceled: false,
@@ -75,6 +79,27 @@ impl Drop for Doomed {
         if let Some(at) = arrangements.doomed.iter().position(|path| *path == self.0) {
             arrangements.doomed.swap_remove(at);
         }
+    }
+}
+
+/// While it lives, a terminal gets the settings back that it had, should a signal end the program.
+pub(super) struct TerminalSettings(());
+
+/// Announces that a terminal will not show for a while what is typed.
+pub(super) fn restore_on_signal(terminal: File) -> TerminalSettings {
+    listen();
+    arrangements().terminal = tcgetattr(&terminal).ok().map(|settings| (terminal, settings));
+    TerminalSettings(())
+}
+
+/// Waits for a signal that is on its way here to end the program.
+pub(super) fn await_signal() {
+    thread::sleep(Duration::from_secs(1));
+}
+
+impl Drop for TerminalSettings {
+    fn drop(&mut self) {
+        arrangements().terminal = None;
     }
 }
 
@@ -192,6 +217,9 @@ fn obey(signal: i32) {
     // the lock is kept: nothing is made any more
     for path in &arrangements.doomed {
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+    if let Some((terminal, settings)) = &arrangements.terminal {
+        let _ = tcsetattr(terminal, OptionalActions::Now, settings);
     }
     if let Some(line) = arrangements.farewell {
         let _ = writeln!(io::stderr(), "{line}");

@@ -1,13 +1,14 @@
 //! The person at the terminal (keys.md §4.1). Standard input and output stay free for pipes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::sync::Arc;
 
 use rsops::keys::age::Prompt;
 use rsops::keys::age::secrecy::SecretString;
 
 use super::error::os_text;
+use super::signals::{await_signal, restore_on_signal};
 use super::ui::{Component, Ui};
 
 /// Asks on `/dev/tty`.
@@ -44,7 +45,14 @@ impl Prompt for Terminal {
         let mut tty = self.open()?;
         let failed = |error: std::io::Error| os_text(&error);
         write!(tty, "{question} ").and_then(|()| tty.flush()).map_err(failed)?;
-        let answer = rpassword::read_password().map_err(failed)?;
+        let settings = restore_on_signal(tty.try_clone().map_err(failed)?);
+        let answer = rpassword::read_password();
+        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+            // it has raised the signal that Ctrl-C stands for
+            await_signal();
+        }
+        drop(settings);
+        let answer = answer.map_err(failed)?;
         // the question goes away again
         let _ = write!(tty, "\r\n\x1b[F\x1b[K");
         Ok(SecretString::from(answer))

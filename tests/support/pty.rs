@@ -51,4 +51,13 @@ impl Pty {
             other => panic!("{other:?}: {screen}"),
         }
     }
+
+    /// Waits until the program is gone because of a signal.
+    pub(crate) fn end_by_signal(mut self) {
+        let screen = self.session.exp_eof().expect("the program ends");
+        match self.session.process().wait().expect("our own child") {
+            WaitStatus::Signaled(..) => {}
+            other => panic!("{other:?}: {screen}"),
+        }
+    }
 }
