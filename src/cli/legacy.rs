@@ -50,9 +50,8 @@ pub(super) enum VersionDetail {
     Bare,
 }
 
-/// Modes of v1 and the commands that they became, in the order in which v1 runs them.
-const MODES: [(&str, &str, &str); 3] =
-    [("e", "encrypt", "encrypt"), ("d", "decrypt", "decrypt"), ("r", "rotate", "rotate")];
+/// Modes of v1, whose long flags are the commands that they became, in the order in which v1 runs them.
+const MODES: [(&str, &str); 3] = [("e", "encrypt"), ("d", "decrypt"), ("r", "rotate")];
 
 /// How v1 is used, in the page of the program.
 pub(super) const V1_USAGE: &str = "[-d|-e|-r] [OPTIONS] FILE    as in sops v1; without a flag, edit";
@@ -62,8 +61,8 @@ pub(super) fn root_flags() -> Vec<Arg> {
     let flag = |short: &'static str, long: &'static str| {
         Arg::new(long).long(long).short(short.chars().next()).action(ArgAction::SetTrue)
     };
-    let modes = MODES.iter().map(|(short, long, command)| {
-        flag(short, long).help(format!("As in sops v1: the same as the command {command}"))
+    let modes = MODES.iter().map(|(short, command)| {
+        flag(short, command).help(format!("As in sops v1: the same as the command {command}"))
     });
     let version =
         flag("v", "version").help("Print the release of sops that this is a drop-in for, and its own");
@@ -217,14 +216,14 @@ struct Root {
 impl Root {
     fn take(&mut self, flag: Flag, rest: &mut impl Iterator<Item = OsString>) -> Result<(), CommandError> {
         let set = flag.value.as_deref().is_none_or(|value| parse_bool(value.as_bytes()) != Ok(false));
-        let mode = MODES.iter().find(|(short, long, _)| flag.name == *short || flag.name == *long);
+        let mode = MODES.iter().find(|(short, command)| flag.name == *short || flag.name == *command);
         if let (true, Some(value)) = (mode.is_some(), &flag.value)
             && parse_bool(value.as_bytes()).is_err()
         {
             return Err(CommandError::BadBoolean { flag: flag.name, value: value.clone() });
         }
         match (mode, flag.name.as_str()) {
-            (Some((_, _, command)), _) => {
+            (Some((_, command)), _) => {
                 if set {
                     self.modes.push(command);
                 }
@@ -289,7 +288,11 @@ impl Root {
         if !self.set.is_empty() {
             return "set";
         }
-        MODES.iter().rev().find(|(_, _, command)| self.modes.contains(command)).map_or("edit", |(_, _, c)| c)
+        MODES
+            .iter()
+            .rev()
+            .find(|(_, command)| self.modes.contains(command))
+            .map_or("edit", |(_, command)| command)
     }
 
     /// A file, and what is to be done with it.
