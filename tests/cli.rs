@@ -254,3 +254,23 @@ fn a_comment_that_selects_other_values_when_it_is_read_again_is_refused() {
     refused(&outcome, 4, &["could not be read again", "hint:", "comments"]);
     assert_eq!(outcome.messages().matches("hint:").count(), 1);
 }
+
+#[test]
+fn names_and_keys_need_not_be_utf_8() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt as _;
+    let scratch = encrypted();
+    let run = |arguments: &[&[u8]]| {
+        let call = scratch.call(Vec::<String>::new()).keys(["age-alice"]);
+        let arguments: Vec<OsString> =
+            arguments.iter().map(|word| OsStr::from_bytes(word).to_owned()).collect();
+        assert!(call.command().args(arguments).status().expect("it starts").success());
+    };
+    run(&[b"decrypt", b"-output=a\xff", b"a.yaml"]);
+    assert!(scratch.folder().join(OsStr::from_bytes(b"a\xff")).exists());
+    run(&[b"set", b"a.yaml", b"[\"\xff\"]", b"\"v\""]);
+    run(&[b"set", b"a.yaml", b"[\"\xfe\"]", b"\"w\""]);
+    run(&[b"unset", b"a.yaml", b"[\"\xff\"]"]);
+    let text = decrypt(&scratch, &["a.yaml"]).stdout;
+    assert_eq!(String::from_utf8_lossy(&text), "a: secret value\n!!binary /g==: w\n");
+}

@@ -303,3 +303,17 @@ fn the_file_lies_in_memory_where_there_is_such_a_place() {
     let in_memory = fs::metadata(&shm).is_ok_and(|shm| shm.is_dir());
     assert!(!in_memory || file.starts_with("/dev/shm/"), "{file}");
 }
+
+/// Ctrl-C may have stopped a search long before.
+#[test]
+fn what_an_editor_saved_before_it_crashed_is_kept_after_ctrl_c_too() {
+    let scratch = with_editor("trap '' INT; echo 'a: saved' > $1; echo ready; read line; kill -9 $$");
+    let mut terminal = Pty::start(call(&scratch, &["edit", "a.yaml"]).command());
+    terminal.expect("ready");
+    terminal.press('c');
+    terminal.type_line("");
+    let (screen, status) = terminal.end();
+    assert_eq!(status, 201, "{screen}");
+    assert_eq!(opened(&scratch, "a.yaml.rsops-draft"), "a: saved\n");
+    nothing_is_left(&scratch);
+}

@@ -131,8 +131,8 @@ fn the_status_is_that_of_the_command() {
     };
     fails("exit 7", 7, &["exit status 7"]);
     fails("exit 255", 255, &["exit status 255"]);
-    fails("kill -KILL $$", 137, &["SIGKILL"]);
-    fails("kill -TERM $$", 143, &["SIGTERM"]);
+    fails("kill -KILL $$", 137, &["signal: killed"]);
+    fails("kill -TERM $$", 143, &["signal: terminated"]);
     fails("nonexistent-command", 127, &["exit status 127"]);
     let same = exec_env(&scratch, &["--same-process", "a.yaml", "exit 7"]).outcome();
     fails_with(&same, 7, &[]);
@@ -221,5 +221,21 @@ fn other_users_have_their_own_groups_and_home() {
         let text = String::from_utf8_lossy(silent(&outcome));
         assert!(text.starts_with(&want), "{text:?} does not start with {want:?}");
         assert!(text.ends_with(" nobody nobody secret value\n") && !text.contains("root"), "{text:?}");
+    }
+}
+
+#[test]
+fn the_command_has_the_limit_for_core_dumps_of_whoever_calls() {
+    let scratch = encrypted("A: 1\n");
+    for more in [&[][..], &["--same-process"]] {
+        let call = exec_env(&scratch, &[&["a.yaml", "ulimit -c"], more].concat()).command();
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", "ulimit -S -c 7 && exec \"$@\"", "sh"])
+            .arg(call.get_program())
+            .args(call.get_args());
+        shell.env_clear().envs(call.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = shell.current_dir(scratch.folder()).output().expect("a shell");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "7\n", "{more:?}");
     }
 }

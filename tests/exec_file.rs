@@ -136,7 +136,7 @@ fn the_status_is_that_of_the_command() {
     for options in BOTH {
         for (command, status, words) in [
             ("exit 9", 9, "exit status 9"),
-            ("kill -KILL $$", 137, "SIGKILL"),
+            ("kill -KILL $$", 137, "signal: killed"),
             ("cat {}; exit 1", 1, "exit status 1"),
         ] {
             let outcome = exec_file(&scratch, &[options, &["a.yaml", command]].concat()).outcome();
@@ -257,5 +257,15 @@ fn the_directory_belongs_to_the_other_user() {
         let wanted = "nobody 700\nnobody 600\na: secret value\nnobody\nnobody\n";
         assert_eq!(String::from_utf8_lossy(silent(&outcome)), wanted, "{options:?}");
         assert_eq!(left(&scratch), Vec::<PathBuf>::new(), "{options:?}");
+    }
+}
+
+/// Two that open one pipe at the same moment would share its bytes.
+#[test]
+fn every_mention_of_the_file_can_be_read_at_once() {
+    let scratch = encrypted("a.yaml", b"a: secret value\n");
+    for _ in 0..10 {
+        let outcome = exec_file(&scratch, &["a.yaml", "paste {} {} {}"]).outcome();
+        assert_eq!(silent(&outcome), b"a: secret value\ta: secret value\ta: secret value\n");
     }
 }

@@ -187,3 +187,13 @@ fn ctrl_c_reaches_the_command_once_and_its_status_counts() {
         assert_eq!(status, 41, "{screen}");
     }
 }
+
+/// Only the terminal tells the command too.
+#[test]
+fn an_interruption_that_somebody_sends_reaches_the_command() {
+    let scratch = with_a_new_rule();
+    let command = "trap 'exit 42' INT; kill -INT $PPID; sleep 10 & wait; exit 1";
+    let terminal = Pty::start(scratch.call(["exec-env", "a.yaml", command]).keys(["age-alice"]).command());
+    let (screen, status) = terminal.end();
+    assert_eq!(status, 42, "{screen}");
+}

@@ -9,6 +9,7 @@ use clap::Args;
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use super::core_dumps::spawn;
 use super::error::{CommandError, ExecError};
 use super::options::path;
 use super::signals::forward_to;
@@ -70,7 +71,7 @@ pub(super) fn run(mut command: Command, wait: Wait) -> Result<(), CommandError> 
     let status = match wait {
         Wait::Not => {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            return Ok(command.spawn().map(drop).map_err(ExecError::Start)?);
+            return Ok(spawn(&mut command).map(drop).map_err(ExecError::Start)?);
         }
         Wait::ForEnd => wait_for(&mut command).map_err(ExecError::Start)?,
     };

@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus};
 
 use rsops::program::{WordsError, status_text, words};
 use rustix::fs::{Access, access};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
 use super::environment;
 use super::error::os_text;
@@ -110,22 +110,19 @@ impl Editor {
     /// Edits a file. Terminal, environment and process group are ours, so that Ctrl-Z and the size of the window
     /// reach the editor.
     pub(super) fn edit(&self, file: &Path) -> Result<(), EditorError> {
-        let mut child = Command::new(&self.program)
-            .arg0(&self.name)
-            .args(&self.arguments)
-            .arg(file)
-            .spawn()
-            .map_err(|error| EditorError::Start { program: self.program.clone(), error })?;
-        let interrupts = leave_interrupts_to(Pid::from_child(&child));
-        let status =
-            child.wait().map_err(|error| EditorError::Start { program: self.program.clone(), error })?;
+        let failed = |error| EditorError::Start { program: self.program.clone(), error };
+        let mut command = Command::new(&self.program);
+        command.arg0(&self.name).args(&self.arguments).arg(file);
+        let (mut child, interrupts) = leave_interrupts_to(&mut command).map_err(failed)?;
+        let status = child.wait().map_err(failed)?;
         if status.success() {
             return Ok(());
         }
-        // our own signal may still be on its way
+        // an editor that ended otherwise had another use for Ctrl-C, if it was typed at all
         let of_interrupt =
             status.signal() == Some(Signal::INT.as_raw()) || status.code() == Some(INTERRUPTED);
-        if of_interrupt || interrupts.happened() {
+        if of_interrupt {
+            // our own signal may still be on its way
             interrupts.cancel();
             return Err(EditorError::Interrupted);
         }

@@ -1,6 +1,7 @@
 //! Flags as they are typed, and which of them commands have (cli.md §1.2).
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
@@ -102,12 +103,11 @@ pub(super) fn normalise(arguments: Vec<OsString>, takes_value: impl Fn(&str) -> 
             }
         }
         let dashes = argument.as_encoded_bytes().iter().take(2).take_while(|b| **b == b'-').count();
-        let text = argument.to_string_lossy();
-        match (dashes, flag.name.chars().count()) {
-            (1, 2..) => normal.push(format!("-{text}").into()),
-            (2, 1) => normal.push(text[1..].into()),
-            _ => normal.push(argument),
-        }
+        normal.push(match (dashes, flag.name.chars().count()) {
+            (1, 2..) => [OsStr::new("-"), &argument].into_iter().collect(),
+            (2, 1) => OsStr::from_bytes(&argument.as_bytes()[1..]).to_owned(),
+            _ => argument,
+        });
     }
     normal
 }

@@ -236,6 +236,9 @@ impl Root {
             }
             (None, "set") => {
                 let value = flag.value.map(OsString::from).or_else(|| rest.next());
+                if value.is_none() {
+                    return Err(CommandError::NoValue(flag.name));
+                }
                 self.set = value.unwrap_or_default().to_string_lossy().into_owned();
             }
             (None, name) => {

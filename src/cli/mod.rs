@@ -7,6 +7,7 @@
 
 mod child;
 mod commands;
+mod core_dumps;
 mod editor;
 mod environment;
 mod error;
@@ -36,6 +37,8 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+pub(crate) use self::core_dumps::keep_out_of_core_dumps;
 
 use self::commands::completion;
 use self::environment::program;
@@ -85,14 +88,6 @@ pub(crate) fn run() -> ExitCode {
 /// Says why there is no thread to run on.
 pub(crate) fn fail_to_start(error: &std::io::Error) -> ExitCode {
     CommandError::NoStack(error::os_text(error)).report()
-}
-
-/// Keeps secrets off the disk if the program should crash.
-pub(crate) fn keep_out_of_core_dumps() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
-    // where it is forbidden, nothing can be done about it
-    let _ = setrlimit(Resource::Core, limit);
 }
 
 fn dispatch(arguments: Vec<OsString>) -> Result<(), CommandError> {

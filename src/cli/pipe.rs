@@ -2,7 +2,7 @@
 //!
 //! What was read from a pipe is gone, and two readers share its bytes. So each reader gets a pipe of its own: when one
 //! has opened it, a new one takes its place under the same name before the first byte is written. Only those that open
-//! it at the same moment still share. (The reference writes once, and lets everybody wait who opens the pipe again.)
+//! it at the same moment still share; `exec-file` gives each mention of the file a pipe of its own. (The reference writes once, and lets everybody wait who opens the pipe again.)
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -16,7 +16,6 @@ use nix::unistd::mkfifo;
 use rustix::fs::rename;
 use zeroize::Zeroizing;
 
-use super::private_dir::PrivateDir;
 use super::signals::undisturbed;
 
 /// A pipe that is served until this is dropped. The directory is removed by its owner.
@@ -26,15 +25,14 @@ struct Feed {
     path: PathBuf,
     /// Where the next pipe is made.
     next: PathBuf,
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Arc<Zeroizing<Vec<u8>>>,
     /// Once it is, nothing new is made in the directory.
     closed: AtomicBool,
 }
 
 impl Pipe {
-    /// Makes a pipe with this name, and waits for readers in the background.
-    pub(super) fn new(dir: &PrivateDir, name: &Path, bytes: Zeroizing<Vec<u8>>) -> io::Result<Self> {
-        let path = dir.path().join(name);
+    /// Makes a pipe in a [`PrivateDir`](super::private_dir::PrivateDir), and waits for readers in the background.
+    pub(super) fn new(path: PathBuf, bytes: Arc<Zeroizing<Vec<u8>>>) -> io::Result<Self> {
         let mut next = path.clone().into_os_string();
         next.push("~");
         undisturbed(|| make(&path))?;
@@ -69,7 +67,7 @@ impl Feed {
             let _ = self.clone().wait_for_reader();
         }
         // a reader that has seen enough is no error
-        let _ = pipe.write_all(&self.bytes);
+        let _ = pipe.write_all(self.bytes.as_slice());
     }
 
     /// Puts a new pipe in the place of the one that was opened, before its reader can have seen the end.

@@ -1,14 +1,13 @@
 //! A directory for plaintext that another program must see as a file.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::statfs;
 
-use super::signals::{Doomed, remove_on_signal};
+use super::signals::{Doomed, remove_on_signal, undisturbed};
 
 /// A directory that only its owner can enter. It goes away with everything in it when this is dropped, or a signal
 /// ends the program.
@@ -48,10 +47,10 @@ impl PrivateDir {
         doomed.map(|doomed| Self { path, _doomed: doomed }).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Puts a file into it that only its owner can read.
-    pub(super) fn create_file(&self, name: &OsStr, bytes: &[u8]) -> io::Result<PathBuf> {
+    /// A directory inside, as private as it is.
+    pub(super) fn subdirectory(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.path.join(name);
-        File::options().write(true).create_new(true).mode(0o600).open(&path)?.write_all(bytes)?;
+        undisturbed(|| fs::DirBuilder::new().mode(0o700).create(&path))?;
         Ok(path)
     }
 
@@ -66,7 +65,7 @@ impl Drop for PrivateDir {
     }
 }
 
-/// Whether files there never reach a disk, and the place is there for us: ours, or for everybody.
+/// Whether files there are kept in memory (which may be swapped), and the place is there for us: ours, or for everybody.
 fn is_memory(place: &Path) -> bool {
     /// Of tmpfs and ramfs, as `statfs` tells.
     const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];

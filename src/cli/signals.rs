@@ -13,8 +13,12 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::siginfo::{Cause, Origin};
+
+use super::core_dumps::spawn;
 
 /// What is to be done when a signal comes.
 struct Arrangements {
@@ -24,8 +28,6 @@ struct Arrangements {
     terminal: Option<(File, Termios)>,
     /// Who the signals are for, while it runs.
     child: Option<(Pid, Bond)>,
-    /// Whether an interruption was left to the child.
-    interrupted: bool,
     /// Whether the program ends because of an interruption, which may still be on its way here.
     canceled: bool,
     /// What is said instead of dying of the signal, with exit code 1.
@@ -45,7 +47,6 @@ static ARRANGEMENTS: Mutex<Arrangements> = Mutex::new(Arrangements {
     doomed: Vec::new(),
     terminal: None,
     child: None,
-    interrupted: false,
     canceled: false,
     farewell: None,
 });
@@ -110,7 +111,7 @@ pub(super) struct Forwarding(());
 pub(super) fn forward_to(command: &mut Command) -> io::Result<(Child, Forwarding)> {
     listen();
     let mut arrangements = arrangements();
-    let child = command.spawn()?;
+    let child = spawn(command)?;
     arrangements.child = Some((Pid::from_child(&child), Bond::Forward));
     Ok((child, Forwarding(())))
 }
@@ -118,21 +119,17 @@ pub(super) fn forward_to(command: &mut Command) -> io::Result<(Child, Forwarding
 /// While it lives, interruptions that are typed at the terminal are left to a child.
 pub(super) struct Interrupts(());
 
-/// Leaves it to an editor what Ctrl-C means: the terminal tells it too. Many editors only stop a search, and must not
+/// Starts an editor, to which it is left what Ctrl-C means: the terminal tells it too. Many editors only stop a search, and must not
 /// lose their file because of that; one that dies of it ends the program. Other signals end both.
-pub(super) fn leave_interrupts_to(child: Pid) -> Interrupts {
+pub(super) fn leave_interrupts_to(command: &mut Command) -> io::Result<(Child, Interrupts)> {
     listen();
     let mut arrangements = arrangements();
-    (arrangements.child, arrangements.interrupted) = (Some((child, Bond::Interrupts)), false);
-    Interrupts(())
+    let child = spawn(command)?;
+    arrangements.child = Some((Pid::from_child(&child), Bond::Interrupts));
+    Ok((child, Interrupts(())))
 }
 
 impl Interrupts {
-    /// Whether there was one.
-    pub(super) fn happened(&self) -> bool {
-        arrangements().interrupted
-    }
-
     /// The child ended because of it, and so does the program: in its own way, not by the same signal once more.
     pub(super) fn cancel(self) {
         arrangements().canceled = true;
@@ -177,7 +174,9 @@ fn listen() {
         let ignored = ignored();
         let heard = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2].into_iter();
         // where signals cannot be caught they end the program at once; that is no reason not to work
-        let Ok(mut signals) = Signals::new(heard.filter(|signal| ignored >> (signal - 1) & 1 == 0)) else {
+        let Ok(mut signals) =
+            SignalsInfo::<WithOrigin>::new(heard.filter(|signal| ignored >> (signal - 1) & 1 == 0))
+        else {
             return;
         };
         let _ =
@@ -193,23 +192,21 @@ fn ignored() -> u64 {
     bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or_default()
 }
 
-fn obey(signal: i32) {
-    let mut arrangements = arrangements();
+fn obey(Origin { signal, cause, .. }: Origin) {
+    let arrangements = arrangements();
     if arrangements.canceled && matches!(signal, SIGINT | SIGQUIT) {
         return;
     }
     if let Some((child, bond)) = arrangements.child {
-        // the terminal has told the child itself
-        let from_terminal = matches!(signal, SIGINT | SIGQUIT) && in_foreground();
+        // then it has told the child itself
+        let from_terminal =
+            matches!(signal, SIGINT | SIGQUIT) && matches!(cause, Cause::Kernel | Cause::Unknown);
         if let (false, Some(signal)) = (from_terminal, Signal::from_named_raw(signal)) {
             let _ = kill_process(child, signal);
         }
         match bond {
             Bond::Forward => return,
-            Bond::Interrupts if from_terminal => {
-                arrangements.interrupted = true;
-                return;
-            }
+            Bond::Interrupts if from_terminal => return,
             // while it runs, it can make files anew
             Bond::Interrupts => await_end(child),
         }
@@ -238,11 +235,4 @@ fn await_end(child: Pid) {
         }
         thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Whether keys typed at the terminal signal this process too.
-fn in_foreground() -> bool {
-    let terminal = fs::File::open("/dev/tty");
-    let foreground = terminal.ok().and_then(|terminal| rustix::termios::tcgetpgrp(terminal).ok());
-    foreground == Some(rustix::process::getpgrp())
 }

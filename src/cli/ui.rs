@@ -257,7 +257,7 @@ pub(super) fn recovery_words() -> Words {
 pub(super) fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(io::stderr(), "error: rsops has a bug: it stopped at {place}; nothing was written");
+        let _ = writeln!(io::stderr(), "error: rsops has a bug: it stopped at {place}");
     }));
 }
 

@@ -79,10 +79,9 @@ impl std::error::Error for PathError {}
 
 impl Path {
     /// Reads a path: cut at every `[`, whatever the quotes say; a piece is a quoted key or an integer (cli.md §8.1).
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        let steps =
-            text.split('[').filter(|piece| !piece.is_empty()).map(Step::parse).collect::<Result<_, _>>()?;
-        Ok(Self { steps })
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, PathError> {
+        let pieces = text.as_ref().split(|byte| *byte == b'[').filter(|piece| !piece.is_empty());
+        Ok(Self { steps: pieces.map(Step::parse).collect::<Result<_, _>>()? })
     }
 
     /// What the path leads to in this document (cli.md §8.2).
@@ -98,19 +97,14 @@ impl Path {
 }
 
 impl Step {
-    fn parse(piece: &str) -> Result<Self, PathError> {
-        let inner = piece.strip_suffix(']').ok_or_else(|| PathError::Unclosed(piece.to_owned()))?;
-        match inner.as_bytes() {
+    fn parse(piece: &[u8]) -> Result<Self, PathError> {
+        match piece.strip_suffix(b"]").ok_or_else(|| PathError::Unclosed(lossy(piece)))? {
             [] | [b'"' | b'\''] => Err(PathError::Empty),
-            // the two quotes need not match and nothing is escaped; the last character goes, whatever it is
-            [b'"' | b'\'', ..] => {
-                let last = inner.char_indices().next_back().map_or(1, |(i, _)| i.max(1));
-                Ok(Self::Key(inner.as_bytes()[1..last].to_vec()))
+            // the two quotes need not match and nothing is escaped; the last byte goes, whatever it is
+            [b'"' | b'\'', key @ .., _] => Ok(Self::Key(key.to_vec())),
+            index => {
+                super::parse_int(index).map(Self::Index).map_err(|_| PathError::NotAnIndex(lossy(index)))
             }
-            _ => match super::parse_int(inner.as_bytes()) {
-                Ok(index) => Ok(Self::Index(index)),
-                Err(_) => Err(PathError::NotAnIndex(inner.to_owned())),
-            },
         }
     }
 

@@ -32,7 +32,7 @@ use crate::cli::plan::Plan;
 use crate::cli::private_dir::PrivateDir;
 use crate::cli::signals::say_on_signal;
 use crate::cli::ui::{Component, Ui, wait_for_enter};
-use crate::cli::write_file::write_file;
+use crate::cli::write_file::{write_file, write_private};
 
 /// Edit an encrypted file in an editor
 ///
@@ -166,7 +166,8 @@ impl Session<'_> {
     fn until_flawless(&self, shown: &[u8]) -> Result<Edited, CommandError> {
         let editor = Editor::from_environment().map_err(CommandError::Editor)?;
         let directory = PrivateDir::in_memory("rsops-").map_err(CommandError::PrivateDir)?;
-        let file = directory.create_file(self.file_name(), shown).map_err(CommandError::PrivateFile)?;
+        let file = directory.path().join(self.file_name());
+        write_private(&file, shown).map_err(CommandError::PrivateFile)?;
         let mut before = Zeroizing::new(Vec::new());
         loop {
             editor.edit(&file).map_err(|error| self.not_edited(error, &file, shown))?;

@@ -11,6 +11,7 @@ use clap::Args;
 use rsops::document::{MacCheck, Variable};
 
 use crate::cli::child::{self, Wait, Words, shell};
+use crate::cli::core_dumps::allow_core_dumps;
 use crate::cli::error::{CommandError, ExecError};
 use crate::cli::open::open;
 use crate::cli::options::{
@@ -65,6 +66,7 @@ impl ExecEnv {
         drop(variables);
         if self.same_process {
             // it only comes back if it fails
+            allow_core_dumps();
             return Err(ExecError::Start(command.exec()).into());
         }
         child::run(command, wait)

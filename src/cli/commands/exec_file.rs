@@ -64,9 +64,9 @@ impl ExecFile {
         let plaintext = if self.no_fifo {
             Plaintext::in_file(&dir, name, bytes)
         } else {
-            Plaintext::in_pipe(&dir, name, bytes)
+            Plaintext::in_pipes(&dir, name, bytes, mentions(command))
         }?;
-        let mut command = shell(&with_path(command, plaintext.path()));
+        let mut command = shell(&with_paths(command, plaintext.paths()));
         command.envs(identity.into_iter().flatten());
         child::run(command, wait)
     }
@@ -84,7 +84,8 @@ impl ExecFile {
 /// What the command finds. It must be dropped before its directory is.
 enum Plaintext {
     File(PathBuf),
-    Pipe(Pipe),
+    /// One for each mention of the file, for readers that open them at the same moment: `paste {} {}`.
+    Pipes(Vec<Pipe>),
 }
 
 impl Plaintext {
@@ -100,20 +101,31 @@ impl Plaintext {
         Ok(Self::File(path))
     }
 
-    fn in_pipe(
+    fn in_pipes(
         dir: &PrivateDir,
         name: Option<PathBuf>,
         bytes: Zeroizing<Vec<u8>>,
+        mentions: usize,
     ) -> Result<Self, CommandError> {
         let name = name.unwrap_or_else(|| PathBuf::from("tmp-file"));
-        let pipe = Pipe::new(dir, &name, bytes).map_err(cannot_make(&dir.path().join(&name)))?;
-        Ok(Self::Pipe(pipe))
+        let bytes = Arc::new(bytes);
+        let pipe = |number: usize| -> Result<Pipe, CommandError> {
+            let folder = match number {
+                0 => dir.path().to_owned(),
+                _ => dir.subdirectory(&number.to_string()).map_err(ExecError::Directory)?,
+            };
+            let path = folder.join(&name);
+            Ok(Pipe::new(path.clone(), bytes.clone()).map_err(cannot_make(&path))?)
+        };
+        // without a mention, it can be found through the file's directory all the same
+        (0..mentions.max(1)).map(pipe).collect::<Result<_, _>>().map(Self::Pipes)
     }
 
-    fn path(&self) -> &Path {
+    /// The path for each mention; the last one goes on.
+    fn paths(&self) -> Vec<&Path> {
         match self {
-            Self::File(path) => path,
-            Self::Pipe(pipe) => pipe.path(),
+            Self::File(path) => vec![path],
+            Self::Pipes(pipes) => pipes.iter().map(Pipe::path).collect(),
         }
     }
 }
@@ -143,15 +155,23 @@ fn local_name(chosen: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
     Ok(Some(name))
 }
 
-/// The command with the path for each `{}`.
-fn with_path(command: &OsStr, path: &Path) -> OsString {
-    const PLACEHOLDER: &[u8] = b"{}";
+/// What stands for the path in a command.
+const PLACEHOLDER: &[u8] = b"{}";
+
+fn mentions(command: &OsStr) -> usize {
+    memmem::find_iter(command.as_bytes(), PLACEHOLDER).count()
+}
+
+/// The command with a path for each `{}`; if there are fewer paths, the last one stands for the others too.
+fn with_paths(command: &OsStr, paths: Vec<&Path>) -> OsString {
     let command = command.as_bytes();
     let mut text = Vec::with_capacity(command.len());
     let mut from = 0;
-    for at in memmem::find_iter(command, PLACEHOLDER) {
+    for (number, at) in memmem::find_iter(command, PLACEHOLDER).enumerate() {
         text.extend_from_slice(&command[from..at]);
-        text.extend_from_slice(path.as_os_str().as_bytes());
+        if let Some(path) = paths.get(number).or(paths.last()) {
+            text.extend_from_slice(path.as_os_str().as_bytes());
+        }
         from = at + PLACEHOLDER.len();
     }
     text.extend_from_slice(&command[from..]);
@@ -182,8 +202,10 @@ mod tests {
     #[test]
     fn every_placeholder_is_replaced() {
         let replaced =
-            |text: &str| with_path(text.as_ref(), Path::new("/p")).into_string().unwrap_or_default();
+            |text: &str| with_paths(text.as_ref(), vec![Path::new("/p")]).into_string().unwrap_or_default();
         assert_eq!(replaced("cat {} '{}' ${A}{{}}"), "cat /p '/p' ${A}{/p}");
         assert_eq!(replaced("true"), "true");
+        let both = with_paths("paste {} {}".as_ref(), vec![Path::new("/p"), Path::new("/q")]);
+        assert_eq!(both, "paste /p /q");
     }
 }

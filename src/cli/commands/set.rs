@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Set {
         let place = Place::new(ui.clone(), Input::file(&file)?, &self.formats)?;
         let configuration = place.configuration(&self.global)?;
         let services = key_services(&ui, &self.services)?;
-        let path = Path::parse(&path.to_string_lossy()).map_err(CommandError::SetPath)?;
+        let path = Path::parse(path.as_bytes()).map_err(CommandError::SetPath)?;
         let value = source.value()?;
         let order = self.order.order()?;
 

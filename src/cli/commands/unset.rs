@@ -1,6 +1,7 @@
 //! `rsops unset`.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Unset {
         let place = Place::new(ui.clone(), Input::file(FilePath::new(file))?, &self.formats)?;
         let configuration = place.configuration(&self.global)?;
         let services = key_services(&ui, &self.services)?;
-        let path = Path::parse(&path.to_string_lossy()).map_err(CommandError::UnsetPath)?;
+        let path = Path::parse(path.as_bytes()).map_err(CommandError::UnsetPath)?;
         let order = self.order.order()?;
 
         let mut nonces = Nonces::default();

@@ -94,6 +94,11 @@ impl CommandError {
                  select values, put each on a line of its own right above its key, as far to the right"
                     .to_owned()
             }
+            Self::Write { error, .. } | Self::UpdateNotWritten { error, .. }
+                if error.kind() == io::ErrorKind::ResourceBusy =>
+            {
+                "files are replaced as a whole, and this one is a mount of its own: mount its directory instead".to_owned()
+            }
             Self::Write { error, .. } | Self::UpdateNotWritten { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
                 "files are replaced as a whole: the directory must be writable too".to_owned()
             }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use rsops::document::{DecryptError, EncryptError};
+use rsops::program::status_text;
 use rsops::selection::SelectionError;
 
 use super::{CommandError, ExecError, os_text};
@@ -212,11 +213,7 @@ impl fmt::Display for ExecError {
             }
             Self::Make { path, error } => write!(f, "cannot make {}: {}", path.display(), os_text(error)),
             Self::Start(error) => write!(f, "cannot start /bin/sh: {}", os_text(error)),
-            Self::Status(status) => match status.code() {
-                Some(code) => write!(f, "exit status {code}"),
-                // as in signal: 9 (SIGKILL)
-                None => status.fmt(f),
-            },
+            Self::Status(status) => f.write_str(&status_text(*status)),
         }
     }
 }
