@@ -87,6 +87,7 @@ impl Drop for Doomed {
 pub(super) struct TerminalSettings(());
 
 /// Announces that a terminal will not show for a while what is typed.
+#[cfg_attr(not(feature = "age"), expect(dead_code, reason = "only pass phrases are typed unseen"))]
 pub(super) fn restore_on_signal(terminal: File) -> TerminalSettings {
     listen();
     arrangements().terminal = tcgetattr(&terminal).ok().map(|settings| (terminal, settings));
@@ -94,6 +95,7 @@ pub(super) fn restore_on_signal(terminal: File) -> TerminalSettings {
 }
 
 /// Waits for a signal that is on its way here to end the program.
+#[cfg_attr(not(feature = "age"), expect(dead_code, reason = "only pass phrases are typed unseen"))]
 pub(super) fn await_signal() {
     thread::sleep(Duration::from_secs(1));
 }
