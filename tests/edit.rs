@@ -307,7 +307,8 @@ fn the_file_lies_in_memory_where_there_is_such_a_place() {
 /// Ctrl-C may have stopped a search long before.
 #[test]
 fn what_an_editor_saved_before_it_crashed_is_kept_after_ctrl_c_too() {
-    let scratch = with_editor("trap '' INT; echo 'a: saved' > $1; echo ready; read line; kill -9 $$");
+    let scratch =
+        with_editor("trap '' INT; echo 'a: saved' > $1; echo ready; read line; sleep 0.5; kill -9 $$");
     let mut terminal = Pty::start(call(&scratch, &["edit", "a.yaml"]).command());
     terminal.expect("ready");
     terminal.press('c');
