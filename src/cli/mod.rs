@@ -36,7 +36,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::core_dumps::keep_out_of_core_dumps;
 
@@ -160,17 +160,21 @@ fn help_page(error: clap::Error, arguments: &[OsString]) -> CommandError {
 
 /// The declaration of all commands.
 fn command_line() -> Command {
-    Arguments::command().name(program()).mut_subcommands(last_one_counts)
+    Arguments::command().name(program()).mut_subcommands(complete)
 }
 
-/// A flag that is given twice counts the second time.
-fn last_one_counts(command: Command) -> Command {
+/// What holds for the flags of all commands: one that is given twice counts the second time, and a switch may have a value
+/// behind `=` (cli.md §1.2).
+fn complete(command: Command) -> Command {
     let command = command.mut_args(|argument| match argument.get_action() {
-        ArgAction::Set if !argument.is_positional() => {
-            let id = argument.get_id().clone();
-            argument.overrides_with(id)
-        }
+        ArgAction::SetTrue => options::switch_argument(last_one_counts(argument)),
+        ArgAction::Set if !argument.is_positional() => last_one_counts(argument),
         _ => argument,
     });
-    command.mut_subcommands(last_one_counts)
+    command.mut_subcommands(complete)
+}
+
+fn last_one_counts(argument: Arg) -> Arg {
+    let id = argument.get_id().clone();
+    argument.overrides_with(id)
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, Args};
 use rsops::document::MacCheck;
 use rsops::keys::{Common, DecryptionOrder, Key, Kind, ParseKeyError};
 use rsops::selection::Selectors;
@@ -28,8 +28,7 @@ pub(super) struct GlobalOptions {
     )]
     pub(super) config: Option<PathBuf>,
     /// Say what is being done
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long)]
     pub(super) verbose: bool,
 }
 
@@ -72,8 +71,7 @@ pub(super) struct IndentOptions {
 #[command(next_help_heading = "Output")]
 pub(super) struct InPlaceOptions {
     /// Write the result back to the file instead of standard output
-    #[arg(long, short, num_args = 0..=1, require_equals = true, default_value = "false")]
-    #[arg(default_missing_value = "true", value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long, short)]
     pub(super) in_place: bool,
 }
 
@@ -107,8 +105,7 @@ pub(super) struct KeyServiceOptions {
 #[command(next_help_heading = "General options")]
 pub(super) struct MacOptions {
     /// Do not check that the file is what was encrypted
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long)]
     ignore_mac: bool,
 }
 
@@ -123,8 +120,7 @@ impl MacOptions {
 #[command(next_help_heading = "General options")]
 pub(super) struct IdempotentOptions {
     /// Leave the file alone if nothing would change
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long)]
     pub(super) idempotent: bool,
 }
 
@@ -153,8 +149,7 @@ pub(super) struct ChildOptions {
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     user: Option<String>,
     /// Do not wait for the command (deprecated)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long)]
     pub(super) background: bool,
 }
 
@@ -328,8 +323,7 @@ pub(super) struct SelectionOptions {
     #[arg(long, value_name = "REGEX", allow_hyphen_values = true)]
     encrypted_comment_regex: Option<String>,
     /// Let the MAC cover only values that are encrypted
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long)]
     pub(super) mac_only_encrypted: bool,
 }
 
@@ -470,8 +464,23 @@ impl AwsOptions {
     }
 }
 
+/// A flag without a value, or with a boolean behind `=`. It is off unless its declaration says otherwise.
+pub(super) fn switch_argument(argument: Arg) -> Arg {
+    let argument = match argument.get_default_values() {
+        [] => argument.default_value("false").hide_default_value(true),
+        _ => argument,
+    };
+    argument
+        .action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .value_name("BOOL")
+        .value_parser(switch)
+}
+
 /// A boolean in one of the twelve spellings; an empty environment variable is false (cli.md §1.2, §1.6).
-pub(super) fn switch(text: &str) -> Result<bool, String> {
+fn switch(text: &str) -> Result<bool, String> {
     if text.is_empty() {
         return Ok(false);
     }

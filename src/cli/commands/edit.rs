@@ -25,7 +25,7 @@ use crate::cli::error::CommandError;
 use crate::cli::open::{Opened, decrypt, parse};
 use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, KeyOptions, KeyServiceOptions, MacOptions,
-    SelectionOptions, switch,
+    SelectionOptions,
 };
 use crate::cli::place::{Configuration, Input, KeyServices, Place, exists, key_services, warn_of_surplus};
 use crate::cli::plan::Plan;
@@ -45,8 +45,7 @@ pub(crate) struct Edit {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Also edit the metadata: keys, and which values are encrypted
-    #[arg(long, short, num_args = 0..=1, require_equals = true, default_value = "false")]
-    #[arg(default_missing_value = "true", value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long, short)]
     show_master_keys: bool,
     #[command(flatten)]
     keys: KeyOptions,

@@ -14,9 +14,7 @@ use crate::cli::child::{self, Wait, Words, shell};
 use crate::cli::core_dumps::allow_core_dumps;
 use crate::cli::error::{CommandError, ExecError};
 use crate::cli::open::open;
-use crate::cli::options::{
-    ChildOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, switch,
-};
+use crate::cli::options::{ChildOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions};
 use crate::cli::place::{Input, Place, key_services};
 use crate::cli::ui::Ui;
 
@@ -29,12 +27,10 @@ pub(crate) struct ExecEnv {
     #[command(flatten)]
     words: Words,
     /// Give the command no other variables
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true, help_heading = "Command")]
+    #[arg(long, help_heading = "Command")]
     pristine: bool,
     /// Let the command take the place of this program
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true, help_heading = "Command")]
+    #[arg(long, help_heading = "Command")]
     same_process: bool,
     #[command(flatten)]
     child: ChildOptions,

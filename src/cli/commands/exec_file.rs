@@ -15,7 +15,7 @@ use crate::cli::child::{self, Words, shell};
 use crate::cli::error::{CommandError, ExecError};
 use crate::cli::open::{dump, open};
 use crate::cli::options::{
-    ChildOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, path, switch,
+    ChildOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, path,
 };
 use crate::cli::pipe::Pipe;
 use crate::cli::place::{Input, Place, key_services};
@@ -33,8 +33,7 @@ pub(crate) struct ExecFile {
     #[command(flatten)]
     words: Words,
     /// Make an ordinary file, for commands that cannot read a pipe. It lies on a disk while the command runs
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true, help_heading = "Command")]
+    #[arg(long, help_heading = "Command")]
     no_fifo: bool,
     /// Name of the temporary file
     #[arg(long, value_name = "NAME", allow_hyphen_values = true, value_parser = path(), help_heading = "Command")]

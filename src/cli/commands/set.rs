@@ -17,7 +17,7 @@ use super::{Outdated, write_back};
 use crate::cli::error::CommandError;
 use crate::cli::open::{Opened, open};
 use crate::cli::options::{
-    DecryptionOptions, FormatOptions, GlobalOptions, IdempotentOptions, KeyServiceOptions, MacOptions, switch,
+    DecryptionOptions, FormatOptions, GlobalOptions, IdempotentOptions, KeyServiceOptions, MacOptions,
 };
 use crate::cli::place::{Input, Place, key_services, read_stdin};
 use crate::cli::ui::{Component, Ui};
@@ -34,12 +34,10 @@ pub(crate) struct Set {
     #[arg(value_name = "FILE PATH VALUE", allow_negative_numbers = true)]
     arguments: Vec<OsString>,
     /// VALUE names a file that holds the value
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long)]
     value_file: bool,
     /// Read the value from standard input; there is no VALUE then
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    #[arg(value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long)]
     value_stdin: bool,
     #[command(flatten)]
     idempotent: IdempotentOptions,

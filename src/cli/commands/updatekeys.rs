@@ -12,7 +12,7 @@ use rsops::metadata::Metadata;
 use crate::cli::error::CommandError;
 use crate::cli::key_changes::Colours;
 use crate::cli::open::{load, recover_data_key};
-use crate::cli::options::{FormatOptions, GlobalOptions, InputOptions, KeyServiceOptions, switch};
+use crate::cli::options::{FormatOptions, GlobalOptions, InputOptions, KeyServiceOptions};
 use crate::cli::place::{Configuration, Input, KeyServices, Place, configuration, key_services};
 use crate::cli::prompt::confirm;
 use crate::cli::rewrap::rewrap;
@@ -28,8 +28,7 @@ pub(crate) struct UpdateKeys {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Do not ask
-    #[arg(long, short, num_args = 0..=1, require_equals = true, default_value = "false")]
-    #[arg(default_missing_value = "true", value_name = "BOOL", value_parser = switch, hide_default_value = true)]
+    #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
     input: InputOptions,
