@@ -50,7 +50,7 @@ pub fn search(start: &Path) -> Search {
     // through `..`, so that directories behind symbolic links have the parents that the system gives them
     let mut directory = PathBuf::new();
     let mut misnamed = None;
-    for _ in 0..MOST_DIRECTORIES {
+    for _ in 0..directories(start) {
         let file = directory.join(FILE_NAME);
         if exists(&file) {
             let misnamed = misnamed.map(|path| Misnamed { path, instead: Some(file.clone()) });
@@ -62,6 +62,12 @@ pub fn search(start: &Path) -> Search {
         directory.push("..");
     }
     Search { found: None, misnamed: misnamed.map(|path| Misnamed { path, instead: None }) }
+}
+
+/// How many directories there are from this one up to the root, which is its own parent. Asking there again and again
+/// was a fifth of the time that a small file took.
+fn directories(start: &Path) -> usize {
+    start.canonicalize().map_or(MOST_DIRECTORIES, |path| path.components().count().min(MOST_DIRECTORIES))
 }
 
 #[cfg(test)]
