@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use rsops::keys::{Key, KeyService, MasterKey};
-use zeroize::Zeroizing;
+use rsops::keys::{Answer, Key, KeyService, MasterKey, Share};
 
 use super::ui::{Component, Ui};
 
@@ -20,16 +19,12 @@ impl Logged {
 }
 
 impl KeyService for Logged {
-    fn wrap(&self, key: &Key, data_key: &[u8]) -> Result<String, String> {
-        let result = self.service.wrap(key, data_key);
-        Step::Encryption.say(&self.ui, key, result.is_ok());
-        result
+    fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
+        self.service.wrap(key, share).inspect(|answer| Step::Encryption.say(&self.ui, key, answer.is_ok()))
     }
 
-    fn unwrap(&self, key: &MasterKey) -> Result<Zeroizing<Vec<u8>>, String> {
-        let result = self.service.unwrap(key);
-        Step::Decryption.say(&self.ui, &key.key, result.is_ok());
-        result
+    fn unwrap<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
+        self.service.unwrap(key).inspect(|answer| Step::Decryption.say(&self.ui, &key.key, answer.is_ok()))
     }
 }
 

@@ -13,6 +13,7 @@ use rsops::store::{Format, Indent, Store};
 use rsops::tree::{TextBuffer, Tree};
 use zeroize::Zeroizing;
 
+use super::environment::settings;
 use super::error::CommandError;
 use super::logged::{Logged, say_split};
 use super::options::{FormatOptions, GlobalOptions, KeyServiceOptions};
@@ -220,21 +221,10 @@ pub(super) fn key_services(ui: &Arc<Ui>, options: &KeyServiceOptions) -> Result<
     }
     let mut services: Vec<Box<dyn KeyService>> = Vec::new();
     if options.enable_local_keyservice {
-        services.push(Box::new(local_keys(ui)));
+        services.push(Box::new(LocalKeys::new(settings(ui)?)));
     }
     let logged = services.into_iter().map(|service| Logged::new(service, ui.clone()));
     Ok(KeyServices { services: logged.collect(), ui: ui.clone() })
-}
-
-#[cfg(feature = "age")]
-fn local_keys(ui: &Arc<Ui>) -> LocalKeys {
-    let prompt = Arc::new(super::terminal::Terminal::new(ui.clone()));
-    LocalKeys::new(super::environment::identity_sources(), prompt)
-}
-
-#[cfg(not(feature = "age"))]
-fn local_keys(_: &Arc<Ui>) -> LocalKeys {
-    LocalKeys::default()
 }
 
 /// Whether something stands there, be it a dangling link.

@@ -39,6 +39,8 @@ pub enum RecoverError {
     Shamir(ShamirError),
     /// Something was recovered that is no data key.
     Length(WrongLength),
+    /// Servers cannot be asked.
+    Runtime(String),
 }
 
 /// How success and failure are told. A terminal shows them in colours (cli.md §5.4).
@@ -74,7 +76,7 @@ impl RecoverError {
                 Some(((*threshold).max(1), *recovered))
             }
             Self::NotEnough { recovered, .. } => Some((1, *recovered)),
-            Self::Shamir(_) | Self::Length(_) => None,
+            Self::Shamir(_) | Self::Length(_) | Self::Runtime(_) => None,
         }
     }
 
@@ -83,6 +85,7 @@ impl RecoverError {
         let (groups, threshold, recovered) = match self {
             Self::Shamir(error) => return format!("could not get data key from shamir parts: {error}"),
             Self::Length(error) => return error.to_string(),
+            Self::Runtime(reason) => return reason.clone(),
             Self::NotEnough { groups, threshold, recovered } => (groups, *threshold, *recovered),
         };
         let mut text = "Failed to get the data key required to decrypt the SOPS file.\n\n".to_owned();

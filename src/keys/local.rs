@@ -1,45 +1,68 @@
 //! The key service in this process.
 
-use zeroize::Zeroizing;
-
-use super::recover::KeyService;
-use super::{Key, MasterKey};
-
-/// Wraps and unwraps with what this machine has. A build without any kind of keys has nothing.
-#[cfg_attr(not(feature = "age"), derive(Default))]
-pub struct LocalKeys {
-    #[cfg(feature = "age")]
-    identities: super::age::Identities,
-    #[cfg(feature = "age")]
-    prompt: std::sync::Arc<dyn super::age::Prompt>,
-}
+#[cfg(feature = "age")]
+use std::sync::Arc;
 
 #[cfg(feature = "age")]
+use super::age::{Identities, IdentitySources, Prompt, Recipient};
+use super::remote::Limits;
+use super::service::{Answer, KeyService, Share};
+use super::{Key, MasterKey};
+
+/// What this machine has to unwrap with, as the command line found it.
+pub struct Settings {
+    /// How long servers may take.
+    pub limits: Limits,
+    /// Where age identities may be.
+    #[cfg(feature = "age")]
+    pub age: IdentitySources,
+    /// Who is asked for pass phrases.
+    #[cfg(feature = "age")]
+    pub prompt: Arc<dyn Prompt>,
+}
+
+/// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
+pub struct LocalKeys {
+    #[cfg(feature = "age")]
+    age: Identities,
+    #[cfg(feature = "age")]
+    prompt: Arc<dyn Prompt>,
+}
+
 impl LocalKeys {
-    /// With these age identities, and somebody to ask for pass phrases.
-    pub fn new(sources: super::age::IdentitySources, prompt: std::sync::Arc<dyn super::age::Prompt>) -> Self {
-        Self { identities: super::age::Identities::new(sources, prompt.clone()), prompt }
+    /// Nothing is read, started or connected before a key needs it.
+    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes them"))]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            #[cfg(feature = "age")]
+            age: Identities::new(settings.age, settings.prompt.clone()),
+            #[cfg(feature = "age")]
+            prompt: settings.prompt,
+        }
     }
 }
 
 impl KeyService for LocalKeys {
     #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes it"))]
-    fn wrap(&self, key: &Key, data_key: &[u8]) -> Result<String, String> {
+    fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
-            Key::Age(key) => {
-                let recipient = super::age::Recipient::parse(&key.recipient).map_err(|e| e.to_string())?;
-                recipient.wrap(data_key, &*self.prompt).map_err(|e| e.to_string())
-            }
-            other => Err(not_built(other)),
+            Key::Age(key) => Answer::Now(
+                Recipient::parse(&key.recipient)
+                    .map_err(|e| e.to_string())
+                    .and_then(|recipient| recipient.wrap(share, &*self.prompt).map_err(|e| e.to_string())),
+            ),
+            other => Answer::Now(Err(not_built(other))),
         }
     }
 
-    fn unwrap(&self, key: &MasterKey) -> Result<Zeroizing<Vec<u8>>, String> {
+    fn unwrap<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
         match &key.key {
             #[cfg(feature = "age")]
-            Key::Age(age) => self.identities.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()),
-            other => Err(not_built(other)),
+            Key::Age(age) => {
+                Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
+            }
+            other => Answer::Now(Err(not_built(other))),
         }
     }
 }

@@ -15,6 +15,8 @@ mod hckms;
 mod local;
 mod pgp;
 mod recover;
+mod remote;
+mod service;
 
 use std::fmt;
 
@@ -28,9 +30,11 @@ pub use failure::{KeyFailure, RecoverError, Words};
 pub use gcp_kms::GcpKmsKey;
 pub use hc_vault::HcVaultKey;
 pub use hckms::HcKmsKey;
-pub use local::LocalKeys;
+pub use local::{LocalKeys, Settings};
 pub use pgp::PgpKey;
-pub use recover::{DecryptionOrder, DuplicateKind, KeyService, WrapFailure, recover, wrap};
+pub use recover::{DecryptionOrder, DuplicateKind, WrapFailure, recover, wrap};
+pub use remote::{Limits, ParseLimitsError};
+pub use service::{Answer, KeyService, Share};
 
 /// A kind of master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

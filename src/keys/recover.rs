@@ -2,25 +2,32 @@
 
 use std::fmt;
 
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use zeroize::Zeroizing;
 
 use super::failure::{GroupOutcome, KeyFailure, RecoverError};
+use super::remote::block_on;
+use super::service::{Answer, KeyService, Share};
 use super::{KeyGroup, Kind, MasterKey};
 use crate::data_key::DataKey;
 use crate::shamir::{self, ShamirError};
 
-/// Something that wraps and unwraps: this process, or a server.
-pub trait KeyService {
-    /// Wraps a data key, or a share of one, for this key.
-    fn wrap(&self, key: &super::Key, data_key: &[u8]) -> Result<String, String>;
-
-    /// Unwraps it.
-    fn unwrap(&self, key: &MasterKey) -> Result<Zeroizing<Vec<u8>>, String>;
-}
-
 /// In which order the keys of a group are tried (cli.md §7.2): listed kinds first, the others as they stand.
 #[derive(Clone, Debug)]
-pub struct DecryptionOrder(Vec<Kind>);
+pub struct DecryptionOrder {
+    kinds: Vec<Kind>,
+    pace: Pace,
+}
+
+/// Whether a key waits for those in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Keys of this machine are tried first; then all servers are asked at once.
+    AtOnce,
+    /// One after the other, because the user has said in which order.
+    InTurn,
+}
 
 /// A kind stands twice in `--decryption-order`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +43,7 @@ impl std::error::Error for DuplicateKind {}
 
 impl Default for DecryptionOrder {
     fn default() -> Self {
-        Self(vec![Kind::Age, Kind::Pgp])
+        Self { kinds: vec![Kind::Age, Kind::Pgp], pace: Pace::AtOnce }
     }
 }
 
@@ -51,17 +58,17 @@ impl DecryptionOrder {
             return Err(DuplicateKind(words[at].to_owned()));
         }
         let kind = |word: &&str| Kind::ALL.into_iter().find(|kind| kind.name() == *word);
-        Ok(Self(words.iter().filter_map(kind).collect()))
+        Ok(Self { kinds: words.iter().filter_map(kind).collect(), pace: Pace::InTurn })
     }
 
     /// Keys as they stand in the file, for commands without `--decryption-order`.
     pub fn stored() -> Self {
-        Self(Vec::new())
+        Self { kinds: Vec::new(), pace: Pace::AtOnce }
     }
 
     fn sort<'a>(&self, keys: &'a [MasterKey]) -> Vec<&'a MasterKey> {
         let mut sorted: Vec<&MasterKey> = keys.iter().collect();
-        let rank = |kind| self.0.iter().position(|k| *k == kind).unwrap_or(self.0.len());
+        let rank = |kind| self.kinds.iter().position(|k| *k == kind).unwrap_or(self.kinds.len());
         sorted.sort_by_key(|key| rank(key.key.kind()));
         sorted
     }
@@ -74,10 +81,12 @@ pub fn recover(
     order: &DecryptionOrder,
     services: &[&dyn KeyService],
 ) -> Result<DataKey, RecoverError> {
+    let attempts =
+        groups.iter().map(|group| attempt(order.sort(&group.keys), order.pace, services)).collect();
     let mut shares = Vec::new();
     let mut outcomes = Vec::new();
-    for group in groups {
-        match recover_group(&order.sort(&group.keys), services) {
+    for outcome in settle(attempts).map_err(RecoverError::Runtime)? {
+        match outcome {
             Ok(share) => {
                 shares.push(share);
                 outcomes.push(GroupOutcome::Recovered);
@@ -96,22 +105,134 @@ pub fn recover(
     DataKey::from_bytes(&secret).map_err(RecoverError::Length)
 }
 
-fn recover_group(
-    keys: &[&MasterKey],
-    services: &[&dyn KeyService],
-) -> Result<Zeroizing<Vec<u8>>, Vec<KeyFailure>> {
+/// What became of a group: its share, or why no key gave it.
+type Outcome = Result<Share, Vec<KeyFailure>>;
+
+/// Tries the keys of a group, in this order. What servers have to say is waited for by the caller, so that no group
+/// waits for another.
+fn attempt<'a>(
+    keys: Vec<&'a MasterKey>,
+    pace: Pace,
+    services: &'a [&'a dyn KeyService],
+) -> Answer<'a, Outcome> {
+    let mut tried = Vec::new();
+    let mut keys = keys.into_iter();
+    while let Some(key) = keys.next() {
+        match ask(services, |service| service.unwrap(key)) {
+            Answer::Now(Ok(share)) => return Answer::Now(Ok(share)),
+            Answer::Later(first) if pace == Pace::InTurn => {
+                let tried = tried.into_iter().flat_map(Tried::failure).collect();
+                return Answer::later(in_turn(tried, key, Answer::Later(first), keys, services));
+            }
+            answer => tried.push(Tried { key, answer }),
+        }
+    }
+    if tried.iter().any(|tried| matches!(tried.answer, Answer::Later(_))) {
+        return Answer::later(at_once(tried));
+    }
+    Answer::Now(Err(tried.into_iter().flat_map(Tried::failure).collect()))
+}
+
+/// A key, and what the services say of it.
+struct Tried<'a> {
+    key: &'a MasterKey,
+    answer: Answer<'a, Asked<Share>>,
+}
+
+impl Tried<'_> {
+    /// Why it failed, if that is known.
+    fn failure(self) -> Option<KeyFailure> {
+        match self.answer {
+            Answer::Now(Err(errors)) => Some(failure(self.key, errors)),
+            Answer::Now(Ok(_)) | Answer::Later(_) => None,
+        }
+    }
+}
+
+fn failure(key: &MasterKey, errors: Vec<String>) -> KeyFailure {
+    KeyFailure { name: key.key.to_string(), errors }
+}
+
+/// The rest of a group whose order the user has set, from the first key on that needs a server.
+async fn in_turn<'a>(
+    mut failures: Vec<KeyFailure>,
+    mut key: &'a MasterKey,
+    mut answer: Answer<'a, Asked<Share>>,
+    mut rest: impl Iterator<Item = &'a MasterKey>,
+    services: &'a [&'a dyn KeyService],
+) -> Outcome {
+    loop {
+        match answer.settled().await {
+            Ok(share) => return Ok(share),
+            Err(errors) => failures.push(failure(key, errors)),
+        }
+        match rest.next() {
+            Some(next) => (key, answer) = (next, ask(services, |service| service.unwrap(next))),
+            None => return Err(failures),
+        }
+    }
+}
+
+/// Asks all servers together. The first that helps is enough; leaving then cancels the others.
+async fn at_once(tried: Vec<Tried<'_>>) -> Outcome {
+    let numbered = tried.into_iter().enumerate();
+    let mut waiting: FuturesUnordered<_> = numbered
+        .map(|(place, tried)| async move { (place, tried.key, tried.answer.settled().await) })
+        .collect();
     let mut failures = Vec::new();
-    for key in keys {
-        let mut errors = Vec::new();
-        for service in services {
-            match service.unwrap(key) {
-                Ok(share) => return Ok(share),
-                Err(error) => errors.push(error),
+    while let Some((place, key, answer)) = waiting.next().await {
+        match answer {
+            Ok(share) => return Ok(share),
+            Err(errors) => failures.push((place, failure(key, errors))),
+        }
+    }
+    failures.sort_by_key(|(place, _)| *place);
+    Err(failures.into_iter().map(|(_, failure)| failure).collect())
+}
+
+/// What services say to a request: what the first that can do it gives, or an error of each.
+type Asked<T> = Result<T, Vec<String>>;
+
+/// Asks one service after the other. What is known on this machine is found out at once.
+fn ask<'a, T: Send + 'a>(
+    services: &'a [&'a dyn KeyService],
+    request: impl Fn(&'a dyn KeyService) -> Answer<'a, Result<T, String>> + Send + 'a,
+) -> Answer<'a, Asked<T>> {
+    let mut errors = Vec::new();
+    let mut services = services.iter();
+    while let Some(service) = services.next() {
+        match request(*service) {
+            Answer::Now(Ok(value)) => return Answer::Now(Ok(value)),
+            Answer::Now(Err(error)) => errors.push(error),
+            Answer::Later(mut answer) => {
+                return Answer::later(async move {
+                    loop {
+                        match answer.await {
+                            Ok(value) => return Ok(value),
+                            Err(error) => errors.push(error),
+                        }
+                        match services.next() {
+                            Some(service) => answer = Box::pin(request(*service).settled()),
+                            None => return Err(errors),
+                        }
+                    }
+                });
             }
         }
-        failures.push(KeyFailure { name: key.key.to_string(), errors });
     }
-    Err(failures)
+    Answer::Now(Err(errors))
+}
+
+/// All answers, in their order. Servers are asked together; without any, no runtime is started.
+fn settle<'a, R: Send + 'a>(answers: Vec<Answer<'a, R>>) -> Result<Vec<R>, String> {
+    if answers.iter().any(|answer| matches!(answer, Answer::Later(_))) {
+        return block_on(join_all(answers.into_iter().map(Answer::settled)));
+    }
+    let known = |answer| match answer {
+        Answer::Now(answer) => Some(answer),
+        Answer::Later(_) => None,
+    };
+    Ok(answers.into_iter().filter_map(known).collect())
 }
 
 /// Why the data key could not be wrapped. Displays the reference's wording, one line.
@@ -129,6 +250,8 @@ pub enum WrapFailure {
     UnknownKinds(Vec<String>),
     /// Keys that no service could wrap for.
     Keys(Vec<KeyFailure>),
+    /// Servers cannot be asked.
+    Runtime(String),
 }
 
 impl fmt::Display for WrapFailure {
@@ -145,6 +268,7 @@ impl fmt::Display for WrapFailure {
                     kinds.join(", ")
                 )
             }
+            Self::Runtime(reason) => write!(f, "[{reason}]"),
             Self::Keys(failures) => {
                 let texts: Vec<String> = failures
                     .iter()
@@ -186,23 +310,15 @@ pub fn wrap(
     if groups.iter().any(|group| group.keys.is_empty()) {
         return Err(WrapFailure::EmptyGroup);
     }
+    let asked = groups.iter().zip(&shares).flat_map(|(group, share)| {
+        group.keys.iter().map(move |key| ask(services, move |service| service.wrap(&key.key, share)))
+    });
+    let answers = settle(asked.collect()).map_err(WrapFailure::Runtime)?;
     let mut failures = Vec::new();
-    for (group, share) in groups.iter_mut().zip(&shares) {
-        for key in &mut group.keys {
-            let mut errors = Vec::new();
-            for service in services {
-                match service.wrap(&key.key, share) {
-                    Ok(enc) => {
-                        key.enc = enc;
-                        errors.clear();
-                        break;
-                    }
-                    Err(error) => errors.push(error),
-                }
-            }
-            if !errors.is_empty() {
-                failures.push(KeyFailure { name: key.key.to_string(), errors });
-            }
+    for (key, answer) in groups.iter_mut().flat_map(|group| &mut group.keys).zip(answers) {
+        match answer {
+            Ok(enc) => key.enc = enc,
+            Err(errors) => failures.push(failure(key, errors)),
         }
     }
     if failures.is_empty() { Ok(threshold) } else { Err(WrapFailure::Keys(failures)) }
@@ -216,21 +332,21 @@ mod tests {
     /// "Wraps" for fingerprints that it knows by writing the share in hexadecimal.
     struct Knows(&'static [&'static str]);
 
+    impl Knows {
+        fn knows(&self, key: &Key) -> Result<(), String> {
+            if self.0.contains(&key.to_string().as_str()) { Ok(()) } else { Err("unknown".to_owned()) }
+        }
+    }
+
     impl KeyService for Knows {
-        fn wrap(&self, key: &Key, data_key: &[u8]) -> Result<String, String> {
-            if self.0.contains(&key.to_string().as_str()) {
-                Ok(data_key.iter().map(|b| format!("{b:02x}")).collect())
-            } else {
-                Err("unknown".to_owned())
-            }
+        fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
+            Answer::Now(self.knows(key).map(|()| share.iter().map(|b| format!("{b:02x}")).collect()))
         }
 
-        fn unwrap(&self, key: &MasterKey) -> Result<Zeroizing<Vec<u8>>, String> {
-            if !self.0.contains(&key.key.to_string().as_str()) {
-                return Err("unknown".to_owned());
-            }
+        fn unwrap<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
             let digits = key.enc.as_bytes().chunks(2).filter_map(|c| std::str::from_utf8(c).ok());
-            Ok(Zeroizing::new(digits.filter_map(|d| u8::from_str_radix(d, 16).ok()).collect()))
+            let share = Zeroizing::new(digits.filter_map(|d| u8::from_str_radix(d, 16).ok()).collect());
+            Answer::Now(self.knows(&key.key).map(|()| share))
         }
     }
 

@@ -11,7 +11,7 @@ use std::process::{ExitCode, ExitStatus};
 
 use rsops::config::ConfigError;
 use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
-use rsops::keys::{DuplicateKind, ParseKeyError, RecoverError, WrapFailure};
+use rsops::keys::{DuplicateKind, ParseKeyError, ParseLimitsError, RecoverError, WrapFailure};
 pub(super) use rsops::os_error::os_text;
 use rsops::selection::SelectionError;
 use rsops::store::StoreError;
@@ -64,6 +64,8 @@ pub(super) enum CommandError {
     StdinInPlace,
     StdinWithoutName,
     RemoteKeyService(String),
+    /// `SOPS_KMS_TIMEOUT`.
+    Limits(ParseLimitsError),
     Order(DuplicateKind),
     ExtractPath(PathError),
     EncryptionContext,
@@ -231,7 +233,7 @@ impl CommandError {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) | Self::NoStack(_) => 1,
             Self::NoValue(_) | Self::UselessFlag { .. } => 1,
-            Self::RemoteKeyService(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
+            Self::RemoteKeyService(_) | Self::Limits(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
             Self::FileStatus(_)
             | Self::NoRandomness

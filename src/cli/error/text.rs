@@ -60,6 +60,7 @@ impl fmt::Display for CommandError {
             Self::RemoteKeyService(url) => {
                 write!(f, "this build of rsops cannot use key services, but --keyservice names {url}")
             }
+            Self::Limits(error) => write!(f, "SOPS_KMS_TIMEOUT: {error}"),
             Self::Order(error) => error.fmt(f),
             Self::ExtractPath(error) => write!(f, "error parsing --extract path: {error}"),
             Self::EncryptionContext => f.write_str("Invalid KMS encryption context format"),

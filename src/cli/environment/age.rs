@@ -1,41 +1,14 @@
-//! The environment variables that no flag reads (cli.md §17).
+//! Where age identities may be (keys.md §2.4).
 
 use std::env;
-use std::path::Path;
-#[cfg(feature = "age")]
 use std::path::PathBuf;
 
-#[cfg(feature = "age")]
 use rsops::keys::age::secrecy::SecretString;
-#[cfg(feature = "age")]
 use rsops::keys::age::{Agent, IdentitySources};
 
-/// A variable that is text; others count as not there.
-pub(super) fn text(name: &str) -> Option<String> {
-    env::var(name).ok()
-}
-
-/// The name by which the program was called: `sops` for a link or a copy of that name, else its own (policy.md §1).
-pub(super) fn program() -> &'static str {
-    let path = env::args_os().next().unwrap_or_default();
-    if Path::new(&path).file_stem().is_some_and(|name| name == "sops") { "sops" } else { "rsops" }
-}
-
-/// Commands to type, with the name by which the program was called.
-pub(super) fn as_called(text: &str) -> String {
-    let program = program();
-    text.replace("`rsops ", &format!("`{program} ")).replace("(rsops ", &format!("({program} "))
-}
-
-/// The home directory, if the environment knows one.
-#[cfg(feature = "age")]
-fn home() -> Option<PathBuf> {
-    let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
-}
+use super::{home, text};
 
 /// The user's configuration directory, or why it is unknown (keys.md §2.4).
-#[cfg(feature = "age")]
 fn config_dir() -> Result<PathBuf, String> {
     if cfg!(windows) {
         return env::var_os("AppData")
@@ -53,7 +26,6 @@ fn config_dir() -> Result<PathBuf, String> {
 }
 
 /// Where age identities may be.
-#[cfg(feature = "age")]
 pub(super) fn identity_sources() -> IdentitySources {
     IdentitySources {
         ssh_key_file: env::var_os("SOPS_AGE_SSH_PRIVATE_KEY_FILE"),
@@ -68,7 +40,6 @@ pub(super) fn identity_sources() -> IdentitySources {
 }
 
 /// The socket of a running gpg-agent (keys.md §4.2).
-#[cfg(feature = "age")]
 fn gpg_agent() -> Option<Agent> {
     let socket = match text("GPG_AGENT_INFO") {
         Some(info) => {

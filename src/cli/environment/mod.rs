@@ -1,0 +1,52 @@
+//! The environment variables that no flag reads (cli.md §17).
+
+#[cfg(feature = "age")]
+mod age;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rsops::keys::{Limits, Settings};
+
+use super::error::CommandError;
+use super::ui::Ui;
+
+/// A variable that is text; others count as not there.
+pub(super) fn text(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+/// The name by which the program was called: `sops` for a link or a copy of that name, else its own (policy.md §1).
+pub(super) fn program() -> &'static str {
+    let path = env::args_os().next().unwrap_or_default();
+    if Path::new(&path).file_stem().is_some_and(|name| name == "sops") { "sops" } else { "rsops" }
+}
+
+/// Commands to type, with the name by which the program was called.
+pub(super) fn as_called(text: &str) -> String {
+    let program = program();
+    text.replace("`rsops ", &format!("`{program} ")).replace("(rsops ", &format!("({program} "))
+}
+
+/// The home directory, if the environment knows one.
+fn home() -> Option<PathBuf> {
+    let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// What this machine has to wrap and unwrap with. Nothing is looked at that no key asks for.
+#[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "nobody is asked"))]
+pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
+    let limits = match text("SOPS_KMS_TIMEOUT").filter(|limit| !limit.is_empty()) {
+        Some(limit) => Limits::parse(&limit).map_err(CommandError::Limits)?,
+        None => Limits::default(),
+    };
+    Ok(Settings {
+        limits,
+        #[cfg(feature = "age")]
+        age: age::identity_sources(),
+        #[cfg(feature = "age")]
+        prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
+    })
+}

@@ -1,0 +1,59 @@
+//! Who wraps and unwraps data keys: this process, or a server (keyservice.md).
+
+use std::future::Future;
+use std::pin::Pin;
+
+use zeroize::Zeroizing;
+
+use super::{Key, MasterKey};
+
+/// A data key, or a share of one, in clear. Wiped when dropped.
+pub type Share = Zeroizing<Vec<u8>>;
+
+/// Something that wraps and unwraps. Errors are what a user reads: what failed, and after a line break what helps.
+pub trait KeyService: Send + Sync {
+    /// Wraps a data key, or a share of one, for this key.
+    fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>>;
+
+    /// Unwraps it.
+    fn unwrap<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>>;
+}
+
+/// What was asked for: known now, or once a server has said it.
+pub enum Answer<'a, R> {
+    /// It was found out on this machine.
+    Now(R),
+    /// Nothing has begun yet; dropping it cancels.
+    Later(Pin<Box<dyn Future<Output = R> + Send + 'a>>),
+}
+
+impl<'a, R: Send + 'a> Answer<'a, R> {
+    /// An answer that somebody else gives.
+    pub fn later(answer: impl Future<Output = R> + Send + 'a) -> Self {
+        Self::Later(Box::pin(answer))
+    }
+
+    /// The answer, waited for.
+    pub async fn settled(self) -> R {
+        match self {
+            Self::Now(answer) => answer,
+            Self::Later(answer) => answer.await,
+        }
+    }
+
+    /// The answer, seen by `witness` as soon as it is there.
+    #[must_use]
+    pub fn inspect(self, witness: impl FnOnce(&R) + Send + 'a) -> Self {
+        match self {
+            Self::Now(answer) => {
+                witness(&answer);
+                Self::Now(answer)
+            }
+            Self::Later(answer) => Self::later(async move {
+                let answer = answer.await;
+                witness(&answer);
+                answer
+            }),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Every key source against what it talks to: real programs where they can be had, else servers of our own that do the
+//! vendor's cryptography (`tests/support/server`). One file a source, as in `src/keys`.
+#![cfg(unix)]
+
+mod limits;
+#[path = "../support/server/mod.rs"]
+mod server;
+#[path = "../support/mod.rs"]
+mod support;
