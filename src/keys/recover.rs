@@ -314,18 +314,28 @@ pub fn wrap(
         group.keys.iter().map(move |key| ask(services, move |service| service.wrap(&key.key, share)))
     });
     let answers = settle(asked.collect()).map_err(WrapFailure::Runtime)?;
+    let mut wrapped = Vec::new();
     let mut failures = Vec::new();
-    for (key, answer) in groups.iter_mut().flat_map(|group| &mut group.keys).zip(answers) {
+    for (key, answer) in groups.iter().flat_map(|group| &group.keys).zip(answers) {
         match answer {
-            Ok(enc) => key.enc = enc,
+            Ok(enc) => wrapped.push(enc),
             Err(errors) => failures.push(failure(key, errors)),
         }
     }
-    if failures.is_empty() { Ok(threshold) } else { Err(WrapFailure::Keys(failures)) }
+    if !failures.is_empty() {
+        return Err(WrapFailure::Keys(failures));
+    }
+    for (key, enc) in groups.iter_mut().flat_map(|group| &mut group.keys).zip(wrapped) {
+        key.enc = enc;
+    }
+    Ok(threshold)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
     use super::*;
     use crate::keys::{Key, PgpKey};
 
@@ -387,6 +397,143 @@ mod tests {
             message(&mut [group(&["a", "x"])]),
             "[failed to encrypt new data key with master key \"x\": unknown]"
         );
+    }
+
+    /// A server: whoever it knows, it answers after so many milliseconds. Counts the requests that have begun and those
+    /// that have ended.
+    struct Server {
+        knows: Knows,
+        delay: fn(&str) -> u64,
+        begun: Mutex<Vec<String>>,
+        ended: Mutex<Vec<String>>,
+    }
+
+    impl Server {
+        fn new(knows: &'static [&'static str], delay: fn(&str) -> u64) -> Self {
+            Self { knows: Knows(knows), delay, begun: Mutex::default(), ended: Mutex::default() }
+        }
+
+        fn answer<'a, R: Send + 'a>(&'a self, key: &Key, answer: Answer<'a, R>) -> Answer<'a, R> {
+            let name = key.to_string();
+            Answer::later(async move {
+                self.begun.lock().expect("no panic").push(name.clone());
+                tokio::time::sleep(Duration::from_millis((self.delay)(&name))).await;
+                self.ended.lock().expect("no panic").push(name);
+                answer.settled().await
+            })
+        }
+
+        fn begun(&self) -> Vec<String> {
+            self.begun.lock().expect("no panic").clone()
+        }
+
+        fn ended(&self) -> Vec<String> {
+            self.ended.lock().expect("no panic").clone()
+        }
+    }
+
+    impl KeyService for Server {
+        fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
+            self.answer(key, self.knows.wrap(key, share))
+        }
+
+        fn unwrap<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
+            self.answer(&key.key, self.knows.unwrap(key))
+        }
+    }
+
+    /// A group whose keys hold this share.
+    fn wrapped(names: &[&str]) -> (DataKey, Vec<KeyGroup>) {
+        let key = DataKey::generate().expect("random numbers");
+        let mut groups = vec![group(names)];
+        let enc: String = key.expose().iter().map(|b| format!("{b:02x}")).collect();
+        groups.iter_mut().flat_map(|group| &mut group.keys).for_each(|key| key.enc.clone_from(&enc));
+        (key, groups)
+    }
+
+    /// Far longer than any test waits.
+    const AGES: u64 = 3_600_000;
+
+    #[test]
+    fn the_first_server_that_helps_cancels_the_others() {
+        let (key, groups) = wrapped(&["hangs", "refuses", "helps"]);
+        let server = Server::new(&["hangs", "helps"], |name| if name == "hangs" { AGES } else { 1 });
+        let recovered = recover(&groups, 0, &DecryptionOrder::default(), &[&server]);
+        assert!(recovered.is_ok_and(|recovered| recovered == key));
+        assert_eq!(server.begun(), ["hangs", "refuses", "helps"], "in the order of the file");
+        assert!(!server.ended().contains(&"hangs".to_owned()));
+    }
+
+    #[test]
+    fn no_server_is_asked_if_a_key_of_this_machine_fits() {
+        let (key, groups) = wrapped(&["far", "near"]);
+        let server = Server::new(&["far"], |_| AGES);
+        let mine = Knows(&["near"]);
+        let recovered = recover(&groups, 0, &DecryptionOrder::default(), &[&mine, &server]);
+        assert!(recovered.is_ok_and(|recovered| recovered == key));
+        assert_eq!(server.begun(), [""; 0]);
+    }
+
+    #[test]
+    fn an_order_that_was_asked_for_is_obeyed() {
+        let (key, groups) = wrapped(&["refuses", "helps", "late"]);
+        let server = Server::new(&["helps", "late"], |_| 1);
+        let order = DecryptionOrder::parse("pgp").expect("an order");
+        let recovered = recover(&groups, 0, &order, &[&server]);
+        assert!(recovered.is_ok_and(|recovered| recovered == key));
+        assert_eq!(server.begun(), ["refuses", "helps"]);
+        assert_eq!(server.ended(), ["refuses", "helps"], "one after the other");
+    }
+
+    #[test]
+    fn failures_stand_in_the_order_of_the_keys_whoever_answered_first() {
+        let (_, groups) = wrapped(&["slow", "quick"]);
+        let server = Server::new(&[], |name| if name == "slow" { 20 } else { 1 });
+        let error = recover(&groups, 0, &DecryptionOrder::default(), &[&server]).expect_err("nobody knows");
+        assert_eq!(server.ended(), ["quick", "slow"]);
+        let text = error.to_string();
+        assert!(text.find("slow: FAILED") < text.find("quick: FAILED"), "{text}");
+    }
+
+    #[test]
+    fn groups_do_not_wait_for_each_other() {
+        let all = Knows(&["a", "b"]);
+        let key = DataKey::generate().expect("random numbers");
+        let mut groups = [group(&["a"]), group(&["b"])];
+        assert!(wrap(&key, &mut groups, 2, &[&all]).is_ok());
+        let server = Server::new(&["a", "b"], |name| if name == "a" { 20 } else { 1 });
+        let recovered = recover(&groups, 2, &DecryptionOrder::default(), &[&server]);
+        assert!(recovered.is_ok_and(|recovered| recovered == key));
+        assert_eq!(server.begun(), ["a", "b"]);
+        assert_eq!(server.ended(), ["b", "a"]);
+    }
+
+    #[test]
+    fn servers_wrap_at_the_same_time_and_nothing_changes_if_one_fails() {
+        let key = DataKey::generate().expect("random numbers");
+        let server = Server::new(&["slow", "quick"], |name| if name == "slow" { 20 } else { 1 });
+        let mut groups = [group(&["slow", "quick"])];
+        assert!(wrap(&key, &mut groups, 0, &[&server]).is_ok());
+        assert_eq!(server.ended(), ["quick", "slow"]);
+        let before: Vec<String> = groups[0].keys.iter().map(|key| key.enc.clone()).collect();
+        groups[0].keys.push(MasterKey::new(Key::Pgp(PgpKey { fingerprint: "unknown".to_owned() })));
+        assert!(
+            matches!(wrap(&key, &mut groups, 0, &[&server]), Err(WrapFailure::Keys(failed)) if failed.len() == 1)
+        );
+        let after: Vec<String> = groups[0].keys.iter().map(|key| key.enc.clone()).collect();
+        assert_eq!(after[..2], before);
+        assert_eq!(after[2], "");
+    }
+
+    #[test]
+    fn services_are_asked_in_turn_for_each_key() {
+        let (key, groups) = wrapped(&["a"]);
+        let (first, second) = (Server::new(&[], |_| 1), Server::new(&["a"], |_| 1));
+        let order = DecryptionOrder::default();
+        let recovered = recover(&groups, 0, &order, &[&Knows(&[]), &first, &second]);
+        assert!(recovered.is_ok_and(|recovered| recovered == key));
+        let error = recover(&groups, 0, &order, &[&Knows(&[]), &first]).expect_err("nobody knows");
+        assert_eq!(error.to_string().matches("- | unknown").count(), 2, "{error}");
     }
 
     #[test]
