@@ -325,6 +325,30 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Whether a sealed value can be decrypted at all, as far as that shows without the key.
+pub fn well_formed(sealed: &[u8]) -> Result<Kind, OpenError> {
+    let parts = Parts::of(sealed).ok_or(OpenError::Format)?;
+    let length = |text: &[u8], part| {
+        let mut bytes = vec![0; decoded_len_estimate(text.len())];
+        decode_into(text, part, &mut bytes)
+    };
+    length(parts.data, "data")?;
+    match length(parts.nonce, "iv")? {
+        12 | 16 | 32 => {}
+        other => return Err(OpenError::NonceLength(other)),
+    }
+    if length(parts.tag, "tag")? != TAG_LENGTH {
+        return Err(OpenError::Authentication);
+    }
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name().as_bytes() == parts.kind);
+    kind.ok_or_else(|| OpenError::UnknownKind(String::from_utf8_lossy(parts.kind).into_owned()))
+}
+
+/// Whether a text claims to be a sealed value.
+pub fn is_sealed(text: &[u8]) -> bool {
+    text.starts_with(b"ENC[")
+}
+
 /// Cuts at the last separator that has something behind it.
 fn cut<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     // nearly always the last comma is that of the separator

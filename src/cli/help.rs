@@ -11,7 +11,7 @@ use super::legacy::{V1_USAGE, root_flags};
 
 /// What belongs together, in the order in which it is learnt. A command that is not built is left out.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Files", &["edit", "encrypt", "decrypt", "set", "unset", "filestatus"]),
+    ("Files", &["edit", "encrypt", "decrypt", "set", "unset", "filestatus", "check"]),
     ("Keys", &["rotate", "updatekeys", "groups"]),
     ("Programs that need secrets", &["exec-env", "exec-file"]),
     ("Services", &["publish", "keyservice"]),

@@ -11,6 +11,7 @@ mod core_dumps;
 mod editor;
 mod environment;
 mod error;
+mod findings;
 mod flag;
 mod help;
 mod key_changes;
@@ -24,6 +25,7 @@ mod place;
 mod plan;
 mod private_dir;
 mod prompt;
+mod repository;
 mod rewrap;
 mod signals;
 #[cfg(feature = "age")]
@@ -63,6 +65,7 @@ enum CommandLine {
     Groups(commands::groups::Groups),
     #[command(name = "updatekeys")]
     UpdateKeys(Box<commands::updatekeys::UpdateKeys>),
+    Check(Box<commands::check::Check>),
     #[command(subcommand)]
     Completion(completion::Completion),
     Man(commands::man::Man),
@@ -113,6 +116,7 @@ fn run_command(command: CommandLine) -> Result<(), CommandError> {
         CommandLine::Rotate(rotate) => rotate.run(),
         CommandLine::Groups(groups) => groups.run(),
         CommandLine::UpdateKeys(updatekeys) => updatekeys.run(),
+        CommandLine::Check(check) => check.run(),
         CommandLine::Completion(completion) => completion.run(),
         CommandLine::Man(man) => man.run(),
         CommandLine::ExecEnv(exec_env) => exec_env.run(),

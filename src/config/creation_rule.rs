@@ -79,6 +79,11 @@ impl CreationRule {
         self.path.matches(subject)
     }
 
+    /// Whether it has a `path_regex`.
+    pub(super) fn names_files(&self) -> bool {
+        !self.path.text.is_empty()
+    }
+
     /// Checks the rule and parses its keys. The context goes to flat `kms` keys, which have none of their own.
     pub(super) fn resolve(
         &self,

@@ -343,12 +343,6 @@ impl<'a, 's> Fields<'_, 'a, 's> {
         self.nested(name, |decoder, id| decoder.mapping(id, &quoted(name)).map(drop)).map(drop)
     }
 
-    /// Something that is not ours to read.
-    pub(super) fn skip(&mut self, name: &'static str) {
-        self.names.push(name);
-        self.pairs.retain(|pair| pair.key != name);
-    }
-
     /// Keys as text or list (§4.1). The type is checked later, if the rule is used at all.
     pub(super) fn key_list(&mut self, name: &'static str) -> Decode<KeyList> {
         let Some(id) = self.take(name)? else { return Ok(Ok(String::new())) };

@@ -10,6 +10,7 @@ mod destination_rule;
 mod discovery;
 mod error;
 mod key_group;
+mod ours;
 mod stores;
 mod unknown_key;
 
@@ -43,6 +44,8 @@ struct Contents {
     creation_rules: Option<Vec<CreationRule>>,
     destination_rules: Vec<DestinationRule>,
     indent: Indent,
+    /// Of our own section `rsops`.
+    check_allow: Vec<String>,
     unknown_keys: Vec<UnknownKey>,
 }
 
@@ -54,13 +57,29 @@ impl Config {
         // opened as given: cleaned, the path may lead elsewhere if there are symbolic links in it
         let bytes = fs::read(working_directory.join(path))
             .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-        let directory = file.parent().unwrap_or(&file).to_owned();
-        Ok(Self { path: path.to_owned(), directory, contents: Contents::parse(&bytes)? })
+        Self::parse(&file, &bytes).map(|config| Self { path: path.to_owned(), ..config })
+    }
+
+    /// The same for bytes that lie elsewhere, such as in the index of a repository. The path is absolute.
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let directory = file.parent().unwrap_or(file).to_owned();
+        Ok(Self { path: file.to_owned(), directory, contents: Contents::parse(bytes)? })
     }
 
     /// Its path as given.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Globs of files in which `rsops check` finds nothing, relative to the directory of this file: `rsops.check.allow`,
+    /// a section that the reference ignores.
+    pub fn check_allow(&self) -> &[String] {
+        &self.contents.check_allow
+    }
+
+    /// Its directory, absolute.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// How files are indented.
@@ -91,6 +110,17 @@ impl Config {
             }
         }
         Err(ConfigError::NoMatchingRule)
+    }
+
+    /// Whether the first rule that matches a file names it by a `path_regex`, instead of taking whatever comes.
+    pub fn names(&self, file: &Path) -> Result<bool, ConfigError> {
+        let subject = self.subject(file).as_os_str().as_encoded_bytes();
+        for rule in self.contents.creation_rules.iter().flatten() {
+            if rule.matches(subject)? {
+                return Ok(rule.names_files());
+            }
+        }
+        Ok(false)
     }
 
     /// What the rules are matched with: the path from the directory of this file, or the absolute path of a file that
@@ -130,10 +160,9 @@ impl Contents {
             creation_rules: fields.list_if_present("creation_rules", CreationRule::read)?,
             destination_rules: fields.list("destination_rules", DestinationRule::read)?,
             indent: fields.nested("stores", stores::read)?.unwrap_or_default(),
+            check_allow: fields.nested("rsops", ours::read)?.unwrap_or_default(),
             unknown_keys: Vec::new(),
         };
-        // kept for settings of our own, which the reference ignores
-        fields.skip("rsops");
         fields.finish();
         Ok(Self { unknown_keys: decoder.unknown_keys(), ..contents })
     }

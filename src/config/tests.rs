@@ -190,6 +190,7 @@ rsops: {whatever: 1}
             (12, "pgb", Some("pgp")),
             (13, "yml", Some("yaml")),
             (13, "indents", Some("indent")),
+            (14, "whatever", None),
         ]
     );
 }

@@ -18,7 +18,7 @@ use crate::data_key::DataKey;
 use crate::metadata::{LayoutError, Metadata, MetadataError, append, lift, remove};
 use crate::nonces::Nonces;
 use crate::store::{Store, StoreError};
-use crate::tree::{Scalar, Source, Text, Timestamp, Tree, walk};
+use crate::tree::{Branch, Scalar, Source, Text, Timestamp, Tree, Visit, walk};
 
 use self::open::Opener;
 use self::seal::{Mover, SealedComments, Sealer};
@@ -207,6 +207,16 @@ impl EncryptedDocument {
         let branch = lift(&mut tree, store.layout()).map_err(LoadError::Layout)?;
         let metadata = Metadata::read(&branch).map_err(LoadError::Metadata)?;
         Ok(Self { tree, metadata })
+    }
+
+    /// Visits its leaves and comments as they are in the file, for those that have no key.
+    pub fn visit<V: Visit>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        walk(&mut self.tree, &self.metadata.selection, visitor)
+    }
+
+    /// The documents as they are in the file, metadata left out.
+    pub fn branches(&self) -> &[Branch] {
+        &self.tree.branches
     }
 
     /// Decrypts the document. `nonces` learns which IV each value had.

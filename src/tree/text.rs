@@ -44,6 +44,14 @@ impl Text {
         String::from_utf8_lossy(self.as_bytes())
     }
 
+    /// Where the text begins in its file, in bytes, if it stands there as it is.
+    pub fn offset(&self) -> Option<usize> {
+        match &self.0 {
+            Bytes::Own(_) => None,
+            Bytes::Piece { start, .. } => Some(*start as usize),
+        }
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> usize {
         match &self.0 {

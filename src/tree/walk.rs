@@ -12,6 +12,8 @@ pub struct Place<'a> {
     data: &'a [u8],
     /// Where the keys of the path end in `data`.
     ends: &'a [usize],
+    /// Where the innermost key of the path begins in the file, in bytes, as far as that is known.
+    pub offset: Option<usize>,
     /// Whether the selection encrypts it.
     pub selected: bool,
     /// Whether it is an element of a list: only there do comments turn into leaves and back (format.md §7.3).
@@ -95,22 +97,23 @@ impl Place<'_> {
         outer.chain((!self.ends.is_empty()).then_some(b":".as_slice()))
     }
 
+    /// The keys of the path, from the outside in.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(&0).chain(self.ends);
+        starts.zip(self.ends).map(|(start, end)| &self.data[*start..end - 1])
+    }
+
     /// The path in the form that `--extract` takes, list positions left out.
     pub fn path(&self) -> String {
-        let mut start = 0;
-        let mut path = String::new();
-        for end in self.ends {
-            // control characters are not for terminals
-            path += &format!("[{:?}]", String::from_utf8_lossy(&self.data[start..end - 1]));
-            start = *end;
-        }
+        // control characters are not for terminals
+        let path: String = self.keys().map(|key| format!("[{:?}]", String::from_utf8_lossy(key))).collect();
         if path.is_empty() { "the top of the document".to_owned() } else { path }
     }
 }
 
 /// Visits every leaf and comment of all branches, in order; what a visit returns takes its place.
 pub fn walk<V: Visit>(tree: &mut Tree, selection: &Selection, visitor: &mut V) -> Result<(), V::Error> {
-    let mut walk = Walk { selection, visitor, data: Vec::new(), ends: Vec::new() };
+    let mut walk = Walk { selection, visitor, data: Vec::new(), ends: Vec::new(), offset: None };
     tree.branches.iter_mut().try_for_each(|branch| walk.branch(branch, false))
 }
 
@@ -119,6 +122,7 @@ struct Walk<'a, V> {
     visitor: &'a mut V,
     data: Vec<u8>,
     ends: Vec<usize>,
+    offset: Option<usize>,
 }
 
 impl<V: Visit> Walk<'_, V> {
@@ -142,12 +146,16 @@ impl<V: Visit> Walk<'_, V> {
                 Item::Entry { key: Scalar::Text(key), value } => {
                     let key_matches = self.selection.matches_key(key.as_bytes());
                     let outside = self.data.len();
+                    // of a key that is written with escapes nothing is known but where the key around it stands
+                    let around = self.offset;
+                    self.offset = key.offset().or(around);
                     self.data.extend_from_slice(key.as_bytes());
                     self.data.push(b':');
                     self.ends.push(self.data.len());
                     self.value(value, matched || noted || key_matches)?;
                     self.ends.pop();
                     self.data.truncate(outside);
+                    self.offset = around;
                     noted = false;
                 }
                 Item::Entry { key, .. } => {
@@ -212,7 +220,7 @@ impl<V: Visit> Walk<'_, V> {
 
     fn leaf(&mut self, leaf: Scalar, matched: bool, listed: bool) -> Result<Visited, V::Error> {
         let selected = self.selection.selects(matched);
-        let place = Place { data: &self.data, ends: &self.ends, selected, listed };
+        let place = Place { data: &self.data, ends: &self.ends, offset: self.offset, selected, listed };
         match leaf {
             Scalar::Uint(_) => Err(Unwalkable::Uint { path: place.path() }.into()),
             Scalar::Time(time) if !time.has_usual_offset() => {
@@ -232,7 +240,7 @@ impl<V: Visit> Walk<'_, V> {
     ) -> Result<(Visited, bool), V::Error> {
         let selected = self.selection.selects_comment(matched, comment.text.as_bytes());
         let before = self.selection.matches_comment(comment.text.as_bytes());
-        let place = Place { data: &self.data, ends: &self.ends, selected, listed };
+        let place = Place { data: &self.data, ends: &self.ends, offset: self.offset, selected, listed };
         let visited = self.visitor.comment(&place, comment)?;
         let matches = match &visited {
             Visited::Comment(after) => self.selection.matches_comment(after.text.as_bytes()),

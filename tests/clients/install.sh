@@ -35,6 +35,8 @@ python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check \
     ansible-core==2.19.14 \
     click==8.5.1 \
+    jsonschema==4.26.0 \
+    pre-commit==4.7.0 \
     pre-commit-hook-ensure-sops==1.1 \
     pydantic-settings-sops==0.1.2 \
     sops-wrapper==0.1.1 \
@@ -61,5 +63,11 @@ npm install --silent --no-audit --no-fund --ignore-scripts --prefix . \
     sops-age@4.0.2 \
     sops-decoder@0.10.3 \
     sops-wrapper@1.0.0
+
+# of this package only the schema of SARIF is wanted
+npm pack --silent @microsoft/jest-sarif@1.0.0-beta.0 >/dev/null
+tar xzf microsoft-jest-sarif-*.tgz package/lib/schemas/sarif-2.1.0-rtm.5.json
+mv package/lib/schemas/sarif-2.1.0-rtm.5.json sarif-2.1.0.json
+rm -r package microsoft-jest-sarif-*.tgz
 
 cp "$this" installed

@@ -6,6 +6,7 @@
 
 mod age;
 mod ansible;
+mod check;
 mod git;
 mod guides;
 mod node;

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(super) mod check;
 pub(super) mod completion;
 pub(super) mod decrypt;
 pub(super) mod edit;

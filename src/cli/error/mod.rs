@@ -167,6 +167,18 @@ pub(super) enum CommandError {
     },
     /// So many of several files; why has been said.
     FailedUpdates(usize),
+    /// `check`.
+    Findings {
+        findings: usize,
+        files: usize,
+    },
+    /// What `git` says.
+    Git(String),
+    /// A glob of `rsops.check.allow`.
+    AllowGlob {
+        glob: String,
+        reason: String,
+    },
     CurrentDirectory(io::Error),
     /// The address space does not hold the stack.
     NoStack(String),
@@ -254,6 +266,7 @@ impl CommandError {
             | Self::Prompt(_)
             | Self::UpdateNotWritten { .. }
             | Self::FailedUpdates(_) => 1,
+            Self::Findings { .. } | Self::Git(_) | Self::AllowGlob { .. } => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
             Self::Write { .. }
             | Self::Stdout(_)

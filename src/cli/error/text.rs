@@ -60,6 +60,12 @@ impl fmt::Display for CommandError {
             Self::RemoteKeyService(url) => {
                 write!(f, "this build of rsops cannot use key services, but --keyservice names {url}")
             }
+            Self::Findings { findings, files } => {
+                let plural = |n: &usize| if *n == 1 { "" } else { "s" };
+                write!(f, "{findings} finding{} in {files} file{}", plural(findings), plural(files))
+            }
+            Self::Git(reason) => f.write_str(reason),
+            Self::AllowGlob { glob, reason } => write!(f, "rsops.check.allow has a bad glob, {glob:?}: {reason}"),
             Self::Limits(error) => write!(f, "SOPS_KMS_TIMEOUT: {error}"),
             Self::Order(error) => error.fmt(f),
             Self::ExtractPath(error) => write!(f, "error parsing --extract path: {error}"),

@@ -1,0 +1,91 @@
+//! Leaves that should be encrypted and are not, or are damaged.
+
+use super::{Code, Finding, Position, Subject};
+use crate::cipher::{is_sealed, well_formed};
+use crate::document::EncryptedDocument;
+use crate::tree::{Comment, Place, Scalar, Unwalkable, Visit, Visited};
+
+pub(super) fn examine(subject: &Subject<'_>, document: &mut EncryptedDocument) -> Vec<Finding> {
+    let mut inspector =
+        Inspector { bytes: subject.source.as_bytes(), shown: subject.shown, findings: Vec::new() };
+    if let Err(error) = document.visit(&mut inspector) {
+        let reason = error.to_string();
+        inspector.findings.push(Finding {
+            code: Code::BrokenValue,
+            position: None,
+            message: reason.lines().next().unwrap_or_default().to_owned(),
+            fix: "restore the file from the last commit in which it could be decrypted".to_owned(),
+        });
+    }
+    inspector.findings
+}
+
+struct Inspector<'a> {
+    bytes: &'a [u8],
+    shown: &'a str,
+    findings: Vec<Finding>,
+}
+
+impl Inspector<'_> {
+    fn find(&mut self, code: Code, place: &Place<'_>, message: String, fix: String) {
+        let offset = place.offset.or_else(|| line_of(self.bytes, &place.keys().collect::<Vec<_>>()));
+        let position = offset.map(|offset| Position::of(self.bytes, offset));
+        self.findings.push(Finding { code, position, message, fix });
+    }
+}
+
+/// Where a key of a flat format begins, whose store keeps no places: a line with the key and what separates it from its
+/// value, behind the line of its section if there is one.
+fn line_of(bytes: &[u8], keys: &[&[u8]]) -> Option<usize> {
+    let (key, sections) = keys.split_last()?;
+    let mut is_inside = sections.is_empty();
+    let mut offset = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let indented = line.len() - line.trim_ascii_start().len();
+        let text = line.trim_ascii();
+        if let Some(name) = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")) {
+            is_inside = sections.last().is_none_or(|section| *section == name);
+        } else if is_inside
+            && text.strip_prefix(*key).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+        {
+            return Some(offset + indented);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+impl Visit for Inspector<'_> {
+    type Error = Unwalkable;
+
+    fn leaf(&mut self, place: &Place<'_>, leaf: Scalar) -> Result<Visited, Unwalkable> {
+        if place.selected {
+            match &leaf {
+                // neither is ever encrypted (format.md §4.3)
+                Scalar::Null => {}
+                Scalar::Text(text) if text.is_empty() => {}
+                Scalar::Text(text) if is_sealed(text.as_bytes()) => {
+                    if let Err(error) = well_formed(text.as_bytes()) {
+                        let message = format!("the value at {} is damaged: {error}", place.path());
+                        let fix = "restore it from the last commit in which the file could be decrypted";
+                        self.find(Code::BrokenValue, place, message, fix.to_owned());
+                    }
+                }
+                _ => {
+                    let message = format!("the value at {} is in clear", place.path());
+                    let fix = format!(
+                        "take it out, then put it in again with rsops edit {}; if it was pushed, replace it",
+                        self.shown
+                    );
+                    self.find(Code::PlaintextValue, place, message, fix);
+                }
+            }
+        }
+        Ok(Visited::Leaf(leaf))
+    }
+
+    /// Old releases left comments in clear, so that says nothing.
+    fn comment(&mut self, _: &Place<'_>, comment: Comment) -> Result<Visited, Unwalkable> {
+        Ok(Visited::Comment(comment))
+    }
+}

@@ -1,0 +1,147 @@
+//! Findings of `check` as people and programs read them.
+
+mod sarif;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use rsops::check::Finding;
+use serde_json::{Value, json};
+
+/// A finding and the file that it is in.
+pub(super) struct Located {
+    /// As the user names it.
+    pub(super) path: PathBuf,
+    pub(super) finding: Finding,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// One line each, and what to do about it
+    Human,
+    /// A list of objects
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+/// All findings in a format. Human output of no findings is nothing.
+pub(super) fn render(findings: &[Located], format: Format) -> String {
+    match format {
+        Format::Human => findings.iter().map(human).collect(),
+        Format::Json => pretty(&Value::Array(findings.iter().map(object).collect())),
+        Format::Sarif => pretty(&sarif::log(findings)),
+        Format::Github => findings.iter().map(annotation).collect(),
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn human(located: &Located) -> String {
+    let Located { path, finding } = located;
+    let mut text = shown(path);
+    if let Some(at) = finding.position {
+        let _ = write!(text, ":{}:{}", at.line, at.column);
+    }
+    let _ = writeln!(text, ": {}: {}", finding.code.name(), finding.message);
+    let _ = writeln!(text, "    fix: {}", finding.fix);
+    text
+}
+
+/// A name must not write to the terminal what it likes.
+fn shown(path: &Path) -> String {
+    path.display().to_string().chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+fn object(located: &Located) -> Value {
+    let Located { path, finding } = located;
+    json!({
+        "code": finding.code.name(),
+        "path": path.display().to_string(),
+        "line": finding.position.map(|at| at.line),
+        "column": finding.position.map(|at| at.column),
+        "message": finding.message,
+        "fix": finding.fix,
+    })
+}
+
+/// A command of the log of GitHub Actions.
+fn annotation(located: &Located) -> String {
+    let Located { path, finding } = located;
+    let mut command = format!("::error file={}", escaped(&path.display().to_string(), true));
+    if let Some(at) = finding.position {
+        let _ = write!(command, ",line={},col={}", at.line, at.column);
+    }
+    let message = escaped(&format!("{}\nfix: {}", finding.message, finding.fix), false);
+    format!("{command},title=rsops {}::{message}\n", finding.code.name())
+}
+
+/// In properties, what separates them is escaped too.
+fn escaped(text: &str, is_property: bool) -> String {
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    if is_property { text.replace(':', "%3A").replace(',', "%2C") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use rsops::check::{Code, Position};
+
+    use super::*;
+
+    fn example() -> Vec<Located> {
+        let finding = |code, position, message: &str| Finding {
+            code,
+            position,
+            message: message.to_owned(),
+            fix: "rsops edit a.yaml".to_owned(),
+        };
+        vec![
+            Located {
+                path: "a,b:c.yaml".into(),
+                finding: finding(
+                    Code::PlaintextValue,
+                    Some(Position { line: 3, column: 5 }),
+                    "100% in clear",
+                ),
+            },
+            Located {
+                path: "b\u{1b}.json".into(),
+                finding: finding(Code::PlaintextFile, None, "not encrypted"),
+            },
+        ]
+    }
+
+    #[test]
+    fn people_get_a_line_and_what_to_do() {
+        assert_eq!(
+            render(&example(), Format::Human),
+            "a,b:c.yaml:3:5: plaintext-value: 100% in clear\n    fix: rsops edit a.yaml\n\
+             b\u{FFFD}.json: plaintext-file: not encrypted\n    fix: rsops edit a.yaml\n"
+        );
+        assert_eq!(render(&[], Format::Human), "");
+    }
+
+    #[test]
+    fn github_gets_annotations_that_cannot_be_broken_out_of() {
+        assert_eq!(
+            render(&example()[..1], Format::Github),
+            "::error file=a%2Cb%3Ac.yaml,line=3,col=5,title=rsops plaintext-value::100%25 in clear%0Afix: rsops edit \
+             a.yaml\n"
+        );
+    }
+
+    #[test]
+    fn programs_get_a_list() {
+        let list: Value = serde_json::from_str(&render(&example(), Format::Json)).expect("JSON");
+        assert_eq!(list[0]["code"], "plaintext-value");
+        assert_eq!(list[0]["column"], 5);
+        assert_eq!(list[1]["line"], Value::Null);
+        assert_eq!(render(&[], Format::Json), "[]\n");
+    }
+}
