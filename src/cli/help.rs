@@ -10,7 +10,8 @@ use super::environment::{as_called, program};
 use super::legacy::{V1_USAGE, root_flags};
 
 /// What belongs together, in the order in which it is learnt. A command that is not built is left out.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Start", &["init"]),
     ("Files", &["edit", "encrypt", "decrypt", "set", "unset", "filestatus", "check"]),
     ("Keys", &["rotate", "updatekeys", "groups"]),
     ("Programs that need secrets", &["exec-env", "exec-file"]),

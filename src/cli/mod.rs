@@ -68,6 +68,8 @@ enum CommandLine {
     Check(Box<commands::check::Check>),
     #[command(subcommand)]
     Completion(completion::Completion),
+    #[cfg(feature = "age")]
+    Init(Box<commands::init::Init>),
     Man(commands::man::Man),
     ExecEnv(Box<commands::exec_env::ExecEnv>),
     ExecFile(Box<commands::exec_file::ExecFile>),
@@ -118,6 +120,8 @@ fn run_command(command: CommandLine) -> Result<(), CommandError> {
         CommandLine::UpdateKeys(updatekeys) => updatekeys.run(),
         CommandLine::Check(check) => check.run(),
         CommandLine::Completion(completion) => completion.run(),
+        #[cfg(feature = "age")]
+        CommandLine::Init(init) => init.run(),
         CommandLine::Man(man) => man.run(),
         CommandLine::ExecEnv(exec_env) => exec_env.run(),
         CommandLine::ExecFile(exec_file) => exec_file.run(),

@@ -41,6 +41,13 @@ pub(super) fn is_repository(folder: &Path) -> bool {
         .is_ok_and(|output| output.status.success() && output.stdout.starts_with(b"true"))
 }
 
+/// Where a hook of this repository lies, whatever `core.hooksPath` says.
+pub(super) fn hook_path(folder: &Path, name: &str) -> Result<PathBuf, CommandError> {
+    let output = run(git(folder).args(["rev-parse", "--git-path", &format!("hooks/{name}")]))?;
+    let path = output.strip_suffix(b"\n").unwrap_or(&output);
+    Ok(folder.join(to_path(path)))
+}
+
 /// The files that are tracked below these paths, as they are on disk.
 pub(super) fn tracked(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
     let on_disk = |entry: Indexed| Candidate { path: entry.path, content: Content::WorkTree };

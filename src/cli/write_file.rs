@@ -64,6 +64,22 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     undisturbed(|| create_new(path, 0o600))?.write_all(bytes)
 }
 
+/// Writes a file that must not exist yet and that only its owner can read, and the folders on the way to it.
+pub(super) fn write_new_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if let Some(parent) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    // a half-written key would look like a whole one
+    let (mut file, doomed) = remove_on_signal(path, || create_new(path, 0o600))?;
+    let result = file.write_all(bytes).and_then(|()| file.sync_all());
+    if result.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    drop(doomed);
+    result
+}
+
 fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     File::options().write(true).create_new(true).mode(mode).open(path)

@@ -9,6 +9,8 @@ pub(super) mod exec_env;
 pub(super) mod exec_file;
 pub(super) mod filestatus;
 pub(super) mod groups;
+#[cfg(feature = "age")]
+pub(super) mod init;
 pub(super) mod man;
 pub(super) mod rotate;
 pub(super) mod set;

@@ -25,13 +25,26 @@ fn config_dir() -> Result<PathBuf, String> {
     }
 }
 
+/// The text of `SOPS_AGE_KEY`.
+pub(in crate::cli) fn age_key_text() -> Option<SecretString> {
+    text("SOPS_AGE_KEY").map(SecretString::from)
+}
+
+/// The file of age identities: that of `SOPS_AGE_KEY_FILE`, else the default one, or why there is no place for it.
+pub(in crate::cli) fn age_key_file() -> Result<PathBuf, String> {
+    match env::var_os("SOPS_AGE_KEY_FILE").filter(|file| !file.is_empty()) {
+        Some(file) => Ok(file.into()),
+        None => config_dir().map(|dir| dir.join("sops").join("age").join("keys.txt")),
+    }
+}
+
 /// Where age identities may be.
 pub(super) fn identity_sources() -> IdentitySources {
     IdentitySources {
         ssh_key_file: env::var_os("SOPS_AGE_SSH_PRIVATE_KEY_FILE"),
         ssh_key_cmd: env::var_os("SOPS_AGE_SSH_PRIVATE_KEY_CMD"),
         home: home(),
-        key: text("SOPS_AGE_KEY").map(SecretString::from),
+        key: age_key_text(),
         key_file: env::var_os("SOPS_AGE_KEY_FILE"),
         key_cmd: env::var_os("SOPS_AGE_KEY_CMD"),
         config_dir: config_dir(),

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use rsops::keys::{Limits, Settings};
 
+#[cfg(feature = "age")]
+pub(super) use self::age::{age_key_file, age_key_text};
 use super::error::CommandError;
 use super::ui::Ui;
 

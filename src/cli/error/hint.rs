@@ -48,6 +48,9 @@ impl CommandError {
                 "--filename-override tells the format and the creation rule, as in --filename-override secrets.yaml"
                     .to_owned()
             }
+            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => {
+                "name recipients, as in `rsops init --age age1…`".to_owned()
+            }
             Self::NoKeys => {
                 "name recipients, as in --age age1…, or write creation rules into .sops.yaml".to_owned()
             }

@@ -167,6 +167,9 @@ pub(super) enum CommandError {
     },
     /// So many of several files; why has been said.
     FailedUpdates(usize),
+    /// `init`.
+    NoPlaceForIdentity(String),
+    NoRecipients(PathBuf),
     /// `check`.
     Findings {
         findings: usize,
@@ -266,6 +269,7 @@ impl CommandError {
             | Self::Prompt(_)
             | Self::UpdateNotWritten { .. }
             | Self::FailedUpdates(_) => 1,
+            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => 1,
             Self::Findings { .. } | Self::Git(_) | Self::AllowGlob { .. } => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
             Self::Write { .. }

@@ -60,6 +60,10 @@ impl fmt::Display for CommandError {
             Self::RemoteKeyService(url) => {
                 write!(f, "this build of rsops cannot use key services, but --keyservice names {url}")
             }
+            Self::NoPlaceForIdentity(reason) => write!(f, "there is no place for an age identity: {reason}"),
+            Self::NoRecipients(path) => {
+                write!(f, "the recipients of the identities in {} cannot be told", path.display())
+            }
             Self::Findings { findings, files } => {
                 let plural = |n: &usize| if *n == 1 { "" } else { "s" };
                 write!(f, "{findings} finding{} in {files} file{}", plural(findings), plural(files))
