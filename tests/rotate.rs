@@ -151,10 +151,10 @@ fn what_differs_from_its_mac_is_only_rotated_if_that_is_asked_for() {
 fn the_first_file_is_rotated_and_no_rule_is_needed() {
     let scratch = encrypted();
     scratch.write(".sops.yaml", b"creation_rules:\n  - path_regex: nothing\nstores: {yaml: {indent: 2}}\n");
-    let outcome = rotate(&scratch, &["-i", "a.yaml", "b.yaml"], &["age-alice"]);
+    let outcome = rotate(&scratch, &["a.yaml", "b.yaml", "--output", "new.yaml"], &["age-alice"]);
     assert!(outcome.succeeded(), "{}", outcome.messages());
     assert!(outcome.messages().contains("More than one positional argument"));
-    assert!(scratch.text("a.yaml").contains("\n  mac: "), "indented as the configuration says");
+    assert!(scratch.text("new.yaml").contains("\n  mac: "), "indented as the configuration says");
     scratch.write(".sops.yaml", b"creation_rules: 1\n");
     refused(&rotate(&scratch, &["a.yaml"], &["age-alice"]), 1, &["error loading config"]);
 }

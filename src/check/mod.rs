@@ -274,6 +274,11 @@ impl State {
     }
 }
 
+/// Whether a file may be encrypted, told by a search for a few words. A file that is encrypted never fails it.
+pub fn may_be_encrypted(path: &Path, bytes: &[u8]) -> bool {
+    secrets::mentions_metadata(bytes) && secrets::has_metadata_line(bytes, Format::from_path(path))
+}
+
 /// Codes by their names, for suppressions.
 fn codes<'a>(words: impl Iterator<Item = &'a str>) -> HashSet<Code> {
     words.filter_map(Code::from_name).collect()

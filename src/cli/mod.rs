@@ -5,6 +5,7 @@
 //!                                                     environment, place (files, formats, configuration)
 //! ```
 
+mod batch;
 mod child;
 mod commands;
 mod core_dumps;

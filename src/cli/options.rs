@@ -86,6 +86,13 @@ pub(super) struct OutputOptions {
     pub(super) output: Option<PathBuf>,
 }
 
+impl OutputOptions {
+    /// Whether the results of several files have places to go to. Else only the first file counts (cli.md §1.4).
+    pub(super) fn takes_many(&self) -> bool {
+        self.in_place.in_place || self.output.as_ref().is_some_and(|output| output.is_dir())
+    }
+}
+
 /// Who unwraps and wraps data keys.
 #[derive(Args)]
 #[command(next_help_heading = "Key services")]

@@ -96,13 +96,7 @@ impl Place {
         &self,
         options: &GlobalOptions,
     ) -> Result<Configuration, CommandError> {
-        match self.configuration(options) {
-            Err(CommandError::Config(error)) if !is_missing(&error, options) => {
-                self.ui.warn(Component::Cmd, &error.to_string(), &[]);
-                Ok(None)
-            }
-            other => other,
-        }
+        configuration_if_valid(&self.ui, options)
     }
 
     /// The bytes of the input.
@@ -186,6 +180,20 @@ pub(super) fn configuration(ui: &Ui, options: &GlobalOptions) -> Result<Configur
         ui.warn(Component::Cmd, &format!("{}: {key}", path.display()), &[]);
     }
     Ok(Some(config))
+}
+
+/// The configuration for commands that only want its indentation (policy.md §2).
+pub(super) fn configuration_if_valid(
+    ui: &Ui,
+    options: &GlobalOptions,
+) -> Result<Configuration, CommandError> {
+    match configuration(ui, options) {
+        Err(CommandError::Config(error)) if !is_missing(&error, options) => {
+            ui.warn(Component::Cmd, &error.to_string(), &[]);
+            Ok(None)
+        }
+        other => other,
+    }
 }
 
 /// A file that `--config` names must be there.

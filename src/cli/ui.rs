@@ -115,8 +115,18 @@ impl Ui {
         if colours_are_wanted() { Colours::On } else { Colours::Off }
     }
 
+    /// Whether everything is to be said.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// A line on the terminal that the next one replaces; an empty one takes it away.
+    pub(super) fn status(&self, text: &str) {
+        let mut stderr = io::stderr();
+        let _ = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
+    }
+
     /// A line for the person who waits.
-    #[cfg(feature = "age")]
     pub(super) fn note(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{text}");
     }

@@ -1,9 +1,11 @@
 //! Writing files: the only place that does (policy.md §3).
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::Builder;
 
@@ -15,9 +17,46 @@ use super::signals::{remove_on_signal, undisturbed};
 /// whose mode and owner it gets. A symbolic link is followed. What is no regular file (a device, a pipe) is written
 /// to directly.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(directory) = replace(path, bytes)? {
+        sync(&directory);
+    }
+    Ok(())
+}
+
+/// Many files that are written one after the other: each as a whole, but whether the last renames survive a power cut is
+/// certain only when [`Writes::finish`] comes back, because each directory is brought to the disk once.
+#[derive(Default)]
+pub(super) struct Writes {
+    directories: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Writes {
+    /// As [`write_file`].
+    pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let directory = replace(path, bytes)?;
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner).extend(directory);
+        Ok(())
+    }
+
+    /// Brings the directories to the disk.
+    pub(super) fn finish(self) {
+        let directories = self.directories.into_inner().unwrap_or_else(PoisonError::into_inner);
+        directories.iter().for_each(|directory| sync(directory));
+    }
+}
+
+/// The rename too must survive a power cut; some file systems cannot be asked for that.
+fn sync(directory: &Path) {
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+}
+
+/// Puts the new file in the place of the old one. Its directory, which is still to be brought to the disk, is returned.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<Option<PathBuf>> {
     let old = match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(metadata) if !metadata.is_file() || is_descriptor(path) => return write_through(path, bytes),
+        Ok(metadata) if !metadata.is_file() || is_descriptor(path) => {
+            return write_through(path, bytes).map(|()| None);
+        }
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -53,9 +92,7 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     })();
     result.and_then(|()| temporary.persist(&target).map(drop).map_err(|error| error.error))?;
     drop(doomed);
-    // the rename too must survive a power cut; some file systems cannot be asked for that
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
-    Ok(())
+    Ok(Some(directory.to_owned()))
 }
 
 /// Writes a new file that only its owner can read, into a [`PrivateDir`](super::private_dir::PrivateDir), which goes

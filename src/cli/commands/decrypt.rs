@@ -9,21 +9,23 @@ use rsops::store::Store;
 use rsops::tree::{Found, Path, Scalar, Step, Value};
 use zeroize::Zeroizing;
 
-use super::Target;
+use super::{Target, Targets};
+use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
 use crate::cli::open::{dump, open};
 use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions, OutputOptions,
 };
-use crate::cli::place::{Input, Place, key_services};
+use crate::cli::place::{Input, Place, configuration_if_valid, key_services};
 use crate::cli::ui::{Component, Ui};
 
 /// Decrypt a file, and write the result to standard output
 ///
-/// Without FILE, standard input is read.
+/// Without FILE, standard input is read. Several files, and with --recursive those in folders, are decrypted where they
+/// are with --in-place, or into the folder that --output names.
 #[derive(Args)]
 pub(crate) struct Decrypt {
-    /// The file to decrypt
+    /// The file to decrypt, or several
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only the part at this path, as in '["database"]["hosts"][0]'
@@ -38,6 +40,8 @@ pub(crate) struct Decrypt {
     #[command(flatten)]
     formats: FormatOptions,
     #[command(flatten)]
+    batch: BatchOptions,
+    #[command(flatten)]
     services: KeyServiceOptions,
     #[command(flatten)]
     global: GlobalOptions,
@@ -45,6 +49,9 @@ pub(crate) struct Decrypt {
 
 impl Decrypt {
     pub(crate) fn run(self) -> Result<(), CommandError> {
+        if self.batch.is_wanted() || self.files.len() > 1 && self.output.takes_many() {
+            return self.run_on_many();
+        }
         let target = Target::of(&self.output, &self.files)?;
         let ui = Arc::new(Ui::new(self.global.verbose));
         let input = Input::existing_or_stdin(&ui, &self.files)?;
@@ -59,6 +66,32 @@ impl Decrypt {
         let store = place.output_store(&configuration);
         let bytes = extract(document, &path, &place, &*store)?;
         target.write(&place, &bytes)
+    }
+}
+
+/// Many files.
+impl Decrypt {
+    fn run_on_many(self) -> Result<(), CommandError> {
+        let ui = Arc::new(Ui::new(self.global.verbose));
+        let targets = Targets::of(&self.output)?;
+        let services = key_services(&ui, &self.services)?;
+        let order = self.order.order()?;
+        let path =
+            Path::parse(self.extract.as_deref().unwrap_or_default()).map_err(CommandError::ExtractPath)?;
+        let configuration = configuration_if_valid(&ui, &self.global)?;
+        let batch = self.batch.batch(&ui, &self.files, Wanted::Encrypted)?;
+        let result = batch.run(|entry| {
+            let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
+            let document = open(&place, &services, &order, self.mac.check(), None)?.document;
+            let store = place.output_store(&configuration);
+            let bytes = extract(document, &path, &place, &*store)?;
+            if !self.batch.dry_run {
+                targets.write(&entry.path, &bytes)?;
+            }
+            Ok(Done::Changed)
+        });
+        targets.finish();
+        result
     }
 }
 

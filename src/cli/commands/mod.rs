@@ -17,15 +17,17 @@ pub(super) mod set;
 pub(super) mod unset;
 pub(super) mod updatekeys;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rsops::config::absolute;
 
 use super::error::CommandError;
 use super::options::{OutputOptions, integer};
-use super::place::{Input, Place};
+use super::place::{Input, Place, current_directory};
 use super::ui::Component;
-use super::write_file::write_file;
+use super::write_file::{Writes, write_file};
 
 /// Where a result goes.
 enum Target {
@@ -60,6 +62,52 @@ impl Target {
             }
         }
     }
+}
+
+/// Where the results of many files go.
+struct Targets {
+    /// Below which they go, as they lie below the working directory. Else each takes the place of its file.
+    folder: Option<PathBuf>,
+    writes: Writes,
+}
+
+impl Targets {
+    fn of(options: &OutputOptions) -> Result<Self, CommandError> {
+        let output = options.output.clone().filter(|path| !path.as_os_str().is_empty());
+        match (options.in_place.in_place, &output) {
+            (true, Some(_)) => Err(CommandError::OutputAndInPlace),
+            (false, None) => Err(CommandError::ManyToStdout),
+            _ => Ok(Self { folder: output, writes: Writes::default() }),
+        }
+    }
+
+    fn write(&self, file: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+        let (path, in_place) = match &self.folder {
+            None => (file.to_owned(), true),
+            Some(folder) => (folder.join(below(file)?), false),
+        };
+        let write = || {
+            match path.parent() {
+                Some(parent) if !in_place => fs::create_dir_all(parent)?,
+                _ => {}
+            }
+            self.writes.write(&path, bytes)
+        };
+        write().map_err(|error| CommandError::Write { in_place, path: path.clone(), error })
+    }
+
+    /// Once all files are written.
+    fn finish(self) {
+        self.writes.finish();
+    }
+}
+
+/// The path of a file from the working directory, below which it must lie.
+fn below(file: &Path) -> Result<PathBuf, CommandError> {
+    let folder = current_directory()?;
+    let full = absolute(&folder, file);
+    let below = full.strip_prefix(&folder).map_err(|_| CommandError::OutsideFolder(file.to_owned()))?;
+    Ok(below.to_owned())
 }
 
 /// The file itself is named by its full path, another one as it was typed.

@@ -4,27 +4,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use rsops::keys::{Key, MasterKey};
+use rsops::document::MacCheck;
+use rsops::keys::{DecryptionOrder, Key, MasterKey};
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
 
-use super::Target;
+use super::{Target, Targets};
+use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
 use crate::cli::open::open;
 use crate::cli::options::{
     AddedKeys, AwsOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions,
     OutputOptions, RemovedKeys,
 };
-use crate::cli::place::{Input, Place, exists, key_services, warn_of_surplus};
+use crate::cli::place::{
+    Configuration, Input, KeyServices, Place, configuration, exists, key_services, warn_of_surplus,
+};
 use crate::cli::plan::new_data_key;
 use crate::cli::ui::Ui;
 
 /// Encrypt a file anew, with a new data key, and write the result to standard output
 ///
-/// Keys can be added to the first key group and removed from all of them on the way.
+/// Keys can be added to the first key group and removed from all of them on the way. Several files, and with --recursive
+/// those in folders, are rotated where they are with --in-place.
 #[derive(Args)]
 pub(crate) struct Rotate {
-    /// The file to encrypt anew
+    /// The file to encrypt anew, or several
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -42,6 +47,8 @@ pub(crate) struct Rotate {
     #[command(flatten)]
     formats: FormatOptions,
     #[command(flatten)]
+    batch: BatchOptions,
+    #[command(flatten)]
     services: KeyServiceOptions,
     #[command(flatten)]
     global: GlobalOptions,
@@ -50,25 +57,45 @@ pub(crate) struct Rotate {
 impl Rotate {
     pub(crate) fn run(self) -> Result<(), CommandError> {
         let ui = Arc::new(Ui::new(self.global.verbose));
+        if self.batch.is_wanted() || self.files.len() > 1 && self.output.takes_many() {
+            return self.run_on_many(&ui);
+        }
         let input = self.input(&ui)?;
         let target = Target::of(&self.output, &self.files)?;
         let place = Place::new(ui.clone(), input, &self.formats)?;
         let configuration = place.configuration(&self.global)?;
-        let services = key_services(&ui, &self.services)?;
-        let order = self.order.order()?;
-        let common = self.aws.common_or_warn(&ui);
-        let added = self.added.lists().keys(&common)?;
-        let removed = self.removed.lists().keys(&common)?;
-
-        let mut opened = open(&place, &services, &order, self.mac.check(), None)?;
-        change_keys(&mut opened.metadata, added, &removed);
-        let data_key = new_data_key(&mut opened.metadata, &services)?;
-        // IVs are new too: with another data key there is no reason to keep them
-        let encrypted = opened
-            .document
-            .encrypt(opened.metadata, &data_key, &Nonces::default(), &*place.output_store(&configuration))
-            .map_err(CommandError::Encrypt)?;
+        let encrypted = self.rotation(&ui, configuration)?.rotate(&place)?;
         target.write(&place, &encrypted)
+    }
+
+    fn run_on_many(&self, ui: &Arc<Ui>) -> Result<(), CommandError> {
+        let targets = Targets::of(&self.output)?;
+        let rotation = self.rotation(ui, configuration(ui, &self.global)?)?;
+        let batch = self.batch.batch(ui, &self.files, Wanted::Encrypted)?;
+        let result = batch.run(|entry| {
+            let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
+            let encrypted = rotation.rotate(&place)?;
+            if !self.batch.dry_run {
+                targets.write(&entry.path, &encrypted)?;
+            }
+            Ok(Done::Changed)
+        });
+        targets.finish();
+        result
+    }
+
+    fn rotation(&self, ui: &Arc<Ui>, configuration: Configuration) -> Result<Rotation, CommandError> {
+        let services = key_services(ui, &self.services)?;
+        let order = self.order.order()?;
+        let common = self.aws.common_or_warn(ui);
+        Ok(Rotation {
+            configuration,
+            services,
+            order,
+            check: self.mac.check(),
+            added: self.added.lists().keys(&common)?,
+            removed: self.removed.lists().keys(&common)?,
+        })
     }
 
     /// The file; that it is missing has a code of its own if keys are to be changed (cli.md §6.1).
@@ -80,6 +107,35 @@ impl Rotate {
             Input::File(path) if changes_keys && !exists(&path) => Err(CommandError::KeysOfMissingFile(path)),
             input => Ok(input),
         }
+    }
+}
+
+/// What is the same for all files.
+struct Rotation {
+    configuration: Configuration,
+    services: KeyServices,
+    order: DecryptionOrder,
+    check: MacCheck,
+    added: Vec<Key>,
+    removed: Vec<Key>,
+}
+
+impl Rotation {
+    /// The bytes of the file under its new data key.
+    fn rotate(&self, place: &Place) -> Result<Vec<u8>, CommandError> {
+        let mut opened = open(place, &self.services, &self.order, self.check, None)?;
+        change_keys(&mut opened.metadata, self.added.clone(), &self.removed);
+        let data_key = new_data_key(&mut opened.metadata, &self.services)?;
+        // IVs are new too: with another data key there is no reason to keep them
+        opened
+            .document
+            .encrypt(
+                opened.metadata,
+                &data_key,
+                &Nonces::default(),
+                &*place.output_store(&self.configuration),
+            )
+            .map_err(CommandError::Encrypt)
     }
 }
 

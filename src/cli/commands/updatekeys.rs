@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use rsops::config::{Config, ResolvedRule};
+use rsops::config::{Config, ConfigError, ResolvedRule};
 use rsops::keys::{DecryptionOrder, GroupChanges, KeyGroup, WrapFailure, compare};
 use rsops::metadata::Metadata;
 
+use crate::cli::batch::{BatchOptions, Done, Entry, Wanted};
 use crate::cli::error::CommandError;
 use crate::cli::key_changes::Colours;
 use crate::cli::open::{load, recover_data_key};
@@ -17,7 +18,7 @@ use crate::cli::place::{Configuration, Input, KeyServices, Place, configuration,
 use crate::cli::prompt::confirm;
 use crate::cli::rewrap::rewrap;
 use crate::cli::ui::Ui;
-use crate::cli::write_file::write_file;
+use crate::cli::write_file::Writes;
 
 /// Bring the keys of files in line with the creation rules
 ///
@@ -33,6 +34,8 @@ pub(crate) struct UpdateKeys {
     #[command(flatten)]
     input: InputOptions,
     #[command(flatten)]
+    batch: BatchOptions,
+    #[command(flatten)]
     services: KeyServiceOptions,
     #[command(flatten)]
     global: GlobalOptions,
@@ -46,12 +49,39 @@ impl UpdateKeys {
             return Err(CommandError::NoConfiguration);
         }
         let services = key_services(&ui, &self.services)?;
-        let updater = Updater { ui, configuration, services, input: self.input, yes: self.yes };
-        match self.files.as_slice() {
-            [] => Err(CommandError::NoFile),
-            [file] => updater.update(file),
-            files => updater.update_all(files),
+        let told = match (self.batch.is_wanted(), self.global.verbose) {
+            (true, false) => Told::Changes,
+            _ => Told::Everything,
+        };
+        let assent = match (self.yes, self.batch.dry_run) {
+            (_, true) => Assent::Refused,
+            (true, false) => Assent::Given,
+            (false, false) => Assent::Asked,
+        };
+        let updater = Updater {
+            ui,
+            configuration,
+            services,
+            input: self.input,
+            assent,
+            told,
+            writes: Writes::default(),
+        };
+        if self.batch.is_wanted() {
+            let batch = self.batch.batch(&updater.ui, &self.files, Wanted::Encrypted)?;
+            // questions come one after the other
+            let batch = if assent == Assent::Asked { batch.one_at_a_time() } else { batch };
+            let result = batch.run(|entry| updater.update_entry(entry));
+            updater.writes.finish();
+            return result;
         }
+        let result = match self.files.as_slice() {
+            [] => Err(CommandError::NoFile),
+            [file] => updater.update(file).map(drop),
+            files => updater.update_all(files),
+        };
+        updater.writes.finish();
+        result
     }
 }
 
@@ -61,7 +91,28 @@ struct Updater {
     configuration: Configuration,
     services: KeyServices,
     input: InputOptions,
-    yes: bool,
+    assent: Assent,
+    told: Told,
+    writes: Writes,
+}
+
+/// Whether changes are agreed to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Assent {
+    /// `--yes`.
+    Given,
+    /// The user is asked.
+    Asked,
+    /// `--dry-run`.
+    Refused,
+}
+
+/// What is said of each file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Everything,
+    /// Of many files, only what is asked about.
+    Changes,
 }
 
 impl Updater {
@@ -69,7 +120,7 @@ impl Updater {
     fn update_all(&self, files: &[PathBuf]) -> Result<(), CommandError> {
         let mut failed = 0;
         for file in files {
-            if let Err(error) = self.update(file) {
+            if let Err(error) = self.update(file).map(drop) {
                 error.print();
                 failed += 1;
             }
@@ -77,31 +128,53 @@ impl Updater {
         if failed == 0 { Ok(()) } else { Err(CommandError::FailedUpdates(failed)) }
     }
 
-    fn update(&self, file: &Path) -> Result<(), CommandError> {
+    /// A file in a folder that no rule is about stays as it is.
+    fn update_entry(&self, entry: &Entry) -> Result<Done, CommandError> {
+        match self.update(&entry.path) {
+            Err(CommandError::Config(ConfigError::NoMatchingRule)) if !entry.named => Ok(Done::Passed),
+            done => done,
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        if self.told == Told::Everything {
+            self.ui.progress(text);
+        }
+    }
+
+    fn update(&self, file: &Path) -> Result<Done, CommandError> {
         let place = self.place(file)?;
         let shown = place.shown();
-        self.ui.progress(&format!("Syncing keys for file {shown}"));
+        self.tell(&format!("Syncing keys for file {shown}"));
         let mut document = load(&place)?;
         let update = Update::new(&document.metadata, self.rule(&place)?);
         if update.is_empty() {
-            self.ui.progress(&format!("File {shown} already up to date"));
-            return Ok(());
+            self.tell(&format!("File {shown} already up to date"));
+            return Ok(Done::Unchanged);
         }
         refuse_unknown_kinds(&document.metadata)?;
-        self.ui.print(update.text(self.ui.colours()).as_bytes())?;
-        if !self.yes && !confirm(&self.ui, "Is this okay? (y/n):")? {
-            self.ui.progress(&format!("File {shown} left unchanged"));
-            return Ok(());
+        if self.told == Told::Everything || self.assent == Assent::Asked {
+            self.ui.print(update.text(self.ui.colours()).as_bytes())?;
+        }
+        match self.assent {
+            Assent::Given => {}
+            Assent::Refused => return Ok(Done::Changed),
+            Assent::Asked if confirm(&self.ui, "Is this okay? (y/n):")? => {}
+            Assent::Asked => {
+                self.tell(&format!("File {shown} left unchanged"));
+                return Ok(Done::Unchanged);
+            }
         }
         let order = DecryptionOrder::stored();
         let data_key = recover_data_key(&place, &document.metadata, &self.services, &order)?;
         update.apply(&mut document.metadata);
         let store = place.output_store(&self.configuration);
         let bytes = rewrap(&place, document, &data_key, &self.services, &*store)?;
-        write_file(file, &bytes)
+        self.writes
+            .write(file, &bytes)
             .map_err(|error| CommandError::UpdateNotWritten { file: shown.clone(), error })?;
-        self.ui.progress(&format!("File {shown} synced with new keys"));
-        Ok(())
+        self.tell(&format!("File {shown} synced with new keys"));
+        Ok(Done::Changed)
     }
 
     /// The file, which is written in the format in which it is read.

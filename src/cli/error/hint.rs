@@ -48,6 +48,8 @@ impl CommandError {
                 "--filename-override tells the format and the creation rule, as in --filename-override secrets.yaml"
                     .to_owned()
             }
+            Self::IsDirectory(_) => "--recursive works on the files in it".to_owned(),
+            Self::ManyToStdout => "change them where they are with --in-place".to_owned(),
             Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => {
                 "name recipients, as in `rsops init --age age1…`".to_owned()
             }

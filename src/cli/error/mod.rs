@@ -6,7 +6,7 @@ mod text;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
 use rsops::config::ConfigError;
@@ -167,6 +167,14 @@ pub(super) enum CommandError {
     },
     /// So many of several files; why has been said.
     FailedUpdates(usize),
+    /// Of several files some; why has been said.
+    Failures,
+    /// Where a file is wanted.
+    IsDirectory(PathBuf),
+    /// Many files go to one folder, and this one does not lie below the working directory.
+    OutsideFolder(PathBuf),
+    /// The result for many files would go to standard output.
+    ManyToStdout,
     /// `init`.
     NoPlaceForIdentity(String),
     NoRecipients(PathBuf),
@@ -269,7 +277,12 @@ impl CommandError {
             | Self::Prompt(_)
             | Self::UpdateNotWritten { .. }
             | Self::FailedUpdates(_) => 1,
-            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => 1,
+            Self::Failures
+            | Self::IsDirectory(_)
+            | Self::OutsideFolder(_)
+            | Self::ManyToStdout
+            | Self::NoPlaceForIdentity(_)
+            | Self::NoRecipients(_) => 1,
             Self::Findings { .. } | Self::Git(_) | Self::AllowGlob { .. } => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
             Self::Write { .. }
@@ -330,7 +343,18 @@ impl CommandError {
 
     /// Says what happened and what to do: the only place that prints errors.
     pub(super) fn print(&self) {
+        self.print_with("");
+    }
+
+    /// The same where several files are worked on.
+    pub(super) fn print_for(&self, file: &Path) {
+        self.print_with(&format!("{}: ", file.display()));
+    }
+
+    fn print_with(&self, prefix: &str) {
         match self {
+            // each has been said
+            Self::Failures => {}
             // help goes to standard output
             Self::Usage(error) => drop(error.print()),
             // whoever read has seen enough
@@ -338,7 +362,7 @@ impl CommandError {
             _ => {
                 let hint =
                     self.hint().map(|hint| format!("hint: {}\n", as_called(&hint))).unwrap_or_default();
-                let _ = write!(io::stderr(), "{self}\n{hint}");
+                let _ = write!(io::stderr(), "{prefix}{self}\n{hint}");
             }
         }
     }

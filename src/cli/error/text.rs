@@ -60,6 +60,12 @@ impl fmt::Display for CommandError {
             Self::RemoteKeyService(url) => {
                 write!(f, "this build of rsops cannot use key services, but --keyservice names {url}")
             }
+            Self::Failures => f.write_str("some files failed"),
+            Self::IsDirectory(path) => write!(f, "{} is a folder", path.display()),
+            Self::OutsideFolder(path) => {
+                write!(f, "{} does not lie below the working directory, so it has no place in --output", path.display())
+            }
+            Self::ManyToStdout => f.write_str("several files cannot go to standard output"),
             Self::NoPlaceForIdentity(reason) => write!(f, "there is no place for an age identity: {reason}"),
             Self::NoRecipients(path) => {
                 write!(f, "the recipients of the identities in {} cannot be told", path.display())

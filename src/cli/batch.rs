@@ -1,0 +1,256 @@
+//! Commands on many files: which ones, several at a time, and what became of them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::IsTerminal as _;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rsops::check::may_be_encrypted;
+use rsops::document::LoadError;
+use rsops::metadata::LayoutError;
+use rsops::tree::STACK_SIZE;
+
+use super::error::CommandError;
+use super::place::current_directory;
+use super::repository::{is_repository, not_ignored, walked};
+use super::ui::Ui;
+
+/// Flags of the commands that can work on many files.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Many files")]
+pub(super) struct BatchOptions {
+    /// Also work on the files in folders, unless they are ignored by Git
+    #[arg(long)]
+    recursive: bool,
+    /// Work on so many files at once. By default four for each processor, at most 16
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Say what would be changed, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// For each job that works, some wait for the disk.
+const WAITING: usize = 4;
+
+/// More than that only wait for each other.
+const MOST_JOBS: usize = 16;
+
+/// Which files of a folder a command is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Those with metadata.
+    Encrypted,
+    /// All that are there; the command finds out by itself.
+    Any,
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    Changed,
+    Unchanged,
+    /// It is none that the command is about, and nobody has named it.
+    Passed,
+}
+
+/// A file to work on.
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    /// Whether the user has named it, so that it must be one that the command is about.
+    pub(super) named: bool,
+}
+
+impl BatchOptions {
+    /// Whether one of the flags is there.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.recursive || self.jobs.is_some() || self.dry_run
+    }
+
+    /// The files, those of folders included.
+    pub(super) fn batch(
+        &self,
+        ui: &Arc<Ui>,
+        files: &[PathBuf],
+        wanted: Wanted,
+    ) -> Result<Batch, CommandError> {
+        if files.is_empty() {
+            return Err(CommandError::NoFile);
+        }
+        let folder = current_directory()?;
+        let mut entries = Vec::new();
+        let mut known = HashSet::new();
+        for file in files {
+            let full = folder.join(file);
+            match fs::metadata(&full) {
+                Err(_) => return Err(CommandError::NoSuchFile(file.clone())),
+                Ok(metadata) if metadata.is_dir() && self.recursive => {
+                    let inside = std::slice::from_ref(file);
+                    let candidates = match is_repository(&folder) {
+                        true => not_ignored(&folder, inside)?,
+                        false => walked(&folder, inside),
+                    };
+                    let paths = candidates.into_iter().map(|candidate| candidate.path);
+                    let paths = paths.filter(|path| known.insert(path.clone()));
+                    entries.extend(paths.map(|path| Entry { path, named: false }));
+                }
+                Ok(metadata) if metadata.is_dir() => return Err(CommandError::IsDirectory(file.clone())),
+                Ok(_) if known.insert(file.clone()) => {
+                    entries.push(Entry { path: file.clone(), named: true })
+                }
+                Ok(_) => {}
+            }
+        }
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let jobs = self.jobs.map_or((WAITING * processors).min(MOST_JOBS), NonZeroUsize::get);
+        Ok(Batch { ui: ui.clone(), entries, wanted, jobs, dry_run: self.dry_run })
+    }
+}
+
+/// Files to work on.
+pub(super) struct Batch {
+    ui: Arc<Ui>,
+    entries: Vec<Entry>,
+    wanted: Wanted,
+    jobs: usize,
+    dry_run: bool,
+}
+
+impl Batch {
+    /// In their order, because a person is asked.
+    pub(super) fn one_at_a_time(self) -> Self {
+        Self { jobs: 1, ..self }
+    }
+
+    /// Does the work on every file. No failure keeps the others from being tried; each is said as it happens, and there
+    /// are sums in the end.
+    pub(super) fn run(
+        self,
+        work: impl Fn(&Entry) -> Result<Done, CommandError> + Sync,
+    ) -> Result<(), CommandError> {
+        let next = AtomicUsize::new(0);
+        let progress = Mutex::new(Progress::new(self.entries.len()));
+        let shared = || progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let labour = || {
+            while let Some(entry) = self.entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let done = self.take(entry, &work);
+                shared().count(&self, entry, done);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..self.jobs.min(self.entries.len()) {
+                // without another thread it goes on, only slower
+                let _ = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, labour);
+            }
+            labour();
+        });
+        let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+        progress.finish(&self)
+    }
+
+    fn take(
+        &self,
+        entry: &Entry,
+        work: impl Fn(&Entry) -> Result<Done, CommandError>,
+    ) -> Result<Done, CommandError> {
+        if !entry.named && self.wanted == Wanted::Encrypted {
+            let bytes = fs::read(&entry.path)
+                .map_err(|error| CommandError::Read { path: entry.path.clone(), error })?;
+            if !may_be_encrypted(&entry.path, &bytes) {
+                return Ok(Done::Passed);
+            }
+        }
+        match work(entry) {
+            // a text that only speaks of metadata
+            Err(CommandError::Load { error: LoadError::Layout(LayoutError::NotFound), .. })
+                if !entry.named =>
+            {
+                Ok(Done::Passed)
+            }
+            done => done,
+        }
+    }
+}
+
+/// How far the work is.
+struct Progress {
+    files: usize,
+    tried: usize,
+    changed: usize,
+    unchanged: usize,
+    failed: usize,
+    /// When the line on the terminal was last written; none if there is no terminal.
+    shown: Option<Instant>,
+}
+
+/// A line that changes more often cannot be read.
+const PERIOD: Duration = Duration::from_millis(100);
+
+impl Progress {
+    fn new(files: usize) -> Self {
+        let shown = std::io::stderr().is_terminal().then(Instant::now);
+        Self { files, tried: 0, changed: 0, unchanged: 0, failed: 0, shown }
+    }
+
+    fn count(&mut self, batch: &Batch, entry: &Entry, done: Result<Done, CommandError>) {
+        self.tried += 1;
+        match done {
+            Ok(Done::Changed) => {
+                self.changed += 1;
+                let what = if batch.dry_run { "would be changed" } else { "changed" };
+                self.say(batch, &entry.path, what);
+            }
+            Ok(Done::Unchanged) => {
+                self.unchanged += 1;
+                self.say(batch, &entry.path, "unchanged");
+            }
+            Ok(Done::Passed) => {}
+            Err(error) => {
+                self.failed += 1;
+                self.clear(batch);
+                error.print_for(&entry.path);
+            }
+        }
+        if let Some(shown) = self.shown
+            && shown.elapsed() >= PERIOD
+        {
+            batch.ui.status(&format!("{} of {} files", self.tried, self.files));
+            self.shown = Some(Instant::now());
+        }
+    }
+
+    /// A line a file, where somebody wants to see them.
+    fn say(&self, batch: &Batch, path: &Path, what: &str) {
+        let line = format!("{}: {what}", path.display());
+        if batch.dry_run && what != "unchanged" {
+            self.clear(batch);
+            // the result of the command; whoever reads it may have seen enough
+            let _ = batch.ui.print_line(&line);
+        } else if batch.ui.is_verbose() {
+            self.clear(batch);
+            batch.ui.note(&line);
+        }
+    }
+
+    fn clear(&self, batch: &Batch) {
+        if self.shown.is_some() {
+            batch.ui.status("");
+        }
+    }
+
+    fn finish(self, batch: &Batch) -> Result<(), CommandError> {
+        self.clear(batch);
+        let Self { changed, unchanged, failed, .. } = self;
+        if self.shown.is_some() || batch.ui.is_verbose() || failed > 0 || batch.dry_run {
+            let changed_word = if batch.dry_run { "would be changed" } else { "changed" };
+            batch.ui.note(&format!("{changed} {changed_word}, {unchanged} unchanged, {failed} failed"));
+        }
+        if failed == 0 { Ok(()) } else { Err(CommandError::Failures) }
+    }
+}
