@@ -35,8 +35,11 @@ python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check \
     ansible-core==2.19.14 \
     click==8.5.1 \
+    google-auth==2.63.0 \
+    google-cloud-kms==3.18.0 \
     pre-commit-hook-ensure-sops==1.1 \
     pydantic-settings-sops==0.1.2 \
+    requests==2.34.2 \
     sops-wrapper==0.1.1 \
     sopsy==1.3.0
 

@@ -1,0 +1,239 @@
+//! Encrypting and decrypting with Google Cloud KMS (keys.md §6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use google_cloud_auth::credentials::Credentials;
+use google_cloud_gax::client_builder;
+use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use google_cloud_gax::options::RequestOptionsBuilder;
+use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyExt as _};
+use google_cloud_kms_v1::Error;
+use google_cloud_kms_v1::client::KeyManagementService;
+use google_cloud_kms_v1::model::DecryptResponse;
+use tokio::sync::Mutex;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::credentials::{Found, GcpCredentialSources, Identity};
+use super::failure::{Failed, explained};
+use super::{GcpKmsKey, ResourceId};
+use crate::keys::remote::{Limits, hinted};
+use crate::keys::service::Share;
+
+/// How often a call is tried before we give up: with the pauses of [`backoff`], for a few seconds.
+const CALL_ATTEMPTS: u32 = 6;
+
+/// How to reach Google Cloud KMS.
+#[derive(Clone, Default)]
+pub struct GcpKmsSettings {
+    /// In whose name.
+    pub credentials: GcpCredentialSources,
+    /// The project that is billed, and whose quota counts, in place of the one of the credentials.
+    pub quota_project: Option<String>,
+    /// The server: `host:port`, or a URL. The universe domain then counts for nothing.
+    pub endpoint: Option<String>,
+    /// The domain of a cloud of Google's that is not the public one.
+    pub universe_domain: Option<String>,
+}
+
+/// Google Cloud KMS. Nothing is read or connected before the first key needs it.
+pub(in crate::keys) struct GcpKms {
+    settings: GcpKmsSettings,
+    limits: Limits,
+    /// What the first key has set up, for the keys that follow.
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+/// A client, and in whose name it calls.
+struct Session {
+    client: KeyManagementService,
+    credentials: Credentials,
+    identity: Identity,
+}
+
+impl GcpKms {
+    pub(in crate::keys) fn new(settings: GcpKmsSettings, limits: Limits) -> Self {
+        Self { settings, limits, session: Mutex::new(None) }
+    }
+
+    /// The base64 that files store.
+    pub(in crate::keys) async fn wrap(&self, key: &GcpKmsKey, share: &[u8]) -> Result<String, String> {
+        let call = async {
+            let (id, session) = self.begin(key).await?;
+            self.authenticate(&session, "encrypt").await?;
+            let request = session.client.encrypt().set_name(&key.resource_id).set_plaintext(share.to_vec());
+            match self.with_options(request).send().await {
+                Ok(answer) => Ok(BASE64_STANDARD.encode(answer.ciphertext)),
+                Err(error) => Err(self.refused("encrypt", &error, &session, id).await),
+            }
+        };
+        self.limits.within(call).await
+    }
+
+    pub(in crate::keys) async fn unwrap(&self, key: &GcpKmsKey, enc: &str) -> Result<Share, String> {
+        let call = async {
+            let (id, session) = self.begin(key).await?;
+            let ciphertext = ciphertext(enc)?;
+            self.authenticate(&session, "decrypt").await?;
+            let request = session.client.decrypt().set_name(&key.resource_id).set_ciphertext(ciphertext);
+            match self.with_options(request).send().await {
+                Ok(answer) => Ok(plaintext(answer)),
+                Err(error) => Err(self.refused("decrypt", &error, &session, id).await),
+            }
+        };
+        self.limits.within(call).await
+    }
+
+    /// What comes before any call: the name of the key, and credentials for it.
+    async fn begin<'a>(&self, key: &'a GcpKmsKey) -> Result<(ResourceId<'a>, Arc<Session>), String> {
+        let setup = |reason| format!("cannot create GCP KMS service: {reason}");
+        let id = ResourceId::parse(&key.resource_id).ok_or_else(|| {
+            setup(hinted(
+                &format!("no valid resource ID found in {:?}", key.resource_id),
+                "a key is called projects/<project>/locations/<location>/keyRings/<ring>/cryptoKeys/<key>, \
+                 without a version",
+            ))
+        })?;
+        let mut session = self.session.lock().await;
+        let open = match &*session {
+            Some(open) => open.clone(),
+            None => session.insert(Arc::new(self.connect().await.map_err(setup)?)).clone(),
+        };
+        Ok((id, open))
+    }
+
+    async fn connect(&self) -> Result<Session, String> {
+        let settings = &self.settings;
+        let universe_domain = settings.universe_domain.as_deref().filter(|_| settings.endpoint.is_none());
+        let Found { credentials, identity } = settings.credentials.find(universe_domain).await?;
+        let mut builder = KeyManagementService::builder()
+            .with_credentials(credentials.clone())
+            .with_backoff_policy(backoff())
+            .with_retry_policy(
+                Aip194Strict.with_attempt_limit(CALL_ATTEMPTS).with_time_limit(self.limits.total),
+            );
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder.with_endpoint(url(endpoint));
+        } else if let Some(domain) = universe_domain {
+            builder = builder.with_universe_domain(domain);
+        }
+        let client = builder.build().await.map_err(|error| not_built(&error, &identity))?;
+        Ok(Session { client, credentials, identity })
+    }
+
+    /// Sees to it that there is a token. Calls do that by themselves, but do not tell failures of other servers from
+    /// failures of their own.
+    async fn authenticate(&self, session: &Session, what: &str) -> Result<(), String> {
+        match session.credentials.headers(http::Extensions::new()).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // they would never try again, but a server may run for days
+                *self.session.lock().await = None;
+                Err(prefixed(what, &explained(Failed::Credentials(&error), &session.identity)))
+            }
+        }
+    }
+
+    /// What is said of an error of Google Cloud KMS.
+    async fn refused(&self, what: &str, error: &Error, session: &Session, id: ResourceId<'_>) -> String {
+        if error.is_timeout() {
+            // all of our time is used up: whoever limits it says so, now or in a moment
+            return std::future::pending().await;
+        }
+        prefixed(what, &explained(Failed::Call { error, id }, &session.identity))
+    }
+
+    /// Encrypting or decrypting twice does no harm, so it may be tried again.
+    fn with_options<B: RequestOptionsBuilder>(&self, request: B) -> B {
+        let request = request.with_idempotency(true);
+        match &self.settings.quota_project {
+            Some(project) => request.with_quota_project(project),
+            None => request,
+        }
+    }
+}
+
+/// Pauses that grow from a fifth of a second to a few, each by a random part shorter so that many clients do not come
+/// back at once.
+pub(super) fn backoff() -> ExponentialBackoff {
+    ExponentialBackoffBuilder::new()
+        .with_initial_delay(Duration::from_millis(200))
+        .with_maximum_delay(Duration::from_secs(5))
+        .clamp()
+}
+
+/// The innermost reason, which is the one that tells something.
+pub(super) fn deepest(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// The reference only takes `host:port`.
+fn url(endpoint: &str) -> String {
+    if endpoint.contains("://") { endpoint.to_owned() } else { format!("https://{endpoint}") }
+}
+
+fn prefixed(what: &str, reason: &str) -> String {
+    format!("failed to {what} sops data key with GCP KMS key: {reason}")
+}
+
+fn not_built(error: &client_builder::Error, identity: &Identity) -> String {
+    if error.is_universe_domain_mismatch() {
+        return hinted(
+            &error.to_string(),
+            &format!(
+                "SOPS_GCP_KMS_UNIVERSE_DOMAIN has to name the universe that {identity} belongs to; \
+                 without it, that is googleapis.com"
+            ),
+        );
+    }
+    deepest(error)
+}
+
+/// The bytes of `enc`, in whose base64 line breaks count for nothing (keys.md §6.3).
+fn ciphertext(enc: &str) -> Result<Vec<u8>, String> {
+    let text: String = enc.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    BASE64_STANDARD.decode(&text).map_err(|error| {
+        let at = match error {
+            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+            // an incomplete end is reported where its group of four begins
+            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len() / 4 * 4,
+        };
+        format!("illegal base64 data at input byte {at}")
+    })
+}
+
+/// The plaintext, out of a buffer of the library's, which is wiped if nobody else has it.
+fn plaintext(answer: DecryptResponse) -> Share {
+    match answer.plaintext.try_into_mut() {
+        Ok(mut own) => {
+            let share = Zeroizing::new(own.to_vec());
+            own.as_mut().zeroize();
+            share
+        }
+        Err(shared) => Zeroizing::new(shared.to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_host_or_a_url() {
+        assert_eq!(url("kms.example:443"), "https://kms.example:443");
+        assert_eq!(url("http://127.0.0.1:8080"), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn base64_that_is_none_is_told_by_its_place() {
+        assert_eq!(ciphertext("AQID\nBA==\n"), Ok(vec![1, 2, 3, 4]));
+        for (text, at) in [("AQ*D", 2), ("AQIDBA", 4), ("AQIDBA=", 4)] {
+            assert_eq!(ciphertext(text), Err(format!("illegal base64 data at input byte {at}")), "{text}");
+        }
+    }
+}
