@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::client::{backoff, deepest};
+use super::client::{backoff, deepest, every_attempt};
 use crate::keys::remote::hinted;
 use crate::os_error::os_text;
 
@@ -124,7 +124,10 @@ impl GcpCredentialSources {
             ));
         }
         let builder = mds::Builder::default().with_scopes(SCOPES);
-        let builder = builder.with_retry_policy(attempts()).with_backoff_policy(backoff());
+        let builder = builder
+            .with_retry_policy(attempts())
+            .with_backoff_policy(backoff())
+            .with_retry_throttler(every_attempt());
         let credentials = builder.build().map_err(|error| format!("credentials: {}", deepest(&error)))?;
         Ok(Found { credentials, identity: Identity::Machine })
     }
@@ -193,12 +196,26 @@ fn from_json(text: &Zeroizing<String>, place: &str) -> Result<Found, String> {
             // who logs in says what for; to ask for other scopes here would be an error
             let identity = Identity::User(field("account").filter(|account| !account.is_empty()));
             let builder = user_account::Builder::new(json);
-            (builder.with_retry_policy(attempts()).with_backoff_policy(backoff()).build(), identity)
+            (
+                builder
+                    .with_retry_policy(attempts())
+                    .with_backoff_policy(backoff())
+                    .with_retry_throttler(every_attempt())
+                    .build(),
+                identity,
+            )
         }
         "impersonated_service_account" => {
             let identity = impersonated(&required("service_account_impersonation_url")?);
             let builder = impersonated::Builder::new(json).with_scopes(SCOPES);
-            (builder.with_retry_policy(attempts()).with_backoff_policy(backoff()).build(), identity)
+            (
+                builder
+                    .with_retry_policy(attempts())
+                    .with_backoff_policy(backoff())
+                    .with_retry_throttler(every_attempt())
+                    .build(),
+                identity,
+            )
         }
         "external_account" => {
             let identity = match field("service_account_impersonation_url") {
@@ -206,7 +223,14 @@ fn from_json(text: &Zeroizing<String>, place: &str) -> Result<Found, String> {
                 None => Identity::Federated(required("audience")?),
             };
             let builder = external_account::Builder::new(json).with_scopes(SCOPES);
-            (builder.with_retry_policy(attempts()).with_backoff_policy(backoff()).build(), identity)
+            (
+                builder
+                    .with_retry_policy(attempts())
+                    .with_backoff_policy(backoff())
+                    .with_retry_throttler(every_attempt())
+                    .build(),
+                identity,
+            )
         }
         other => return Err(wrong(format!("credentials of type {other:?} cannot be used"))),
     };

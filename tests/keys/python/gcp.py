@@ -18,6 +18,13 @@ world = json.load(sys.stdin)
 SCOPES = ["https://www.googleapis.com/auth/cloudkms"]
 
 
+def user(**changes):
+    info = {**world["user"], **changes}
+    # `from_authorized_user_info` does not look at the address
+    names = ["refresh_token", "token_uri", "client_id", "client_secret"]
+    return oauth2.Credentials(None, **{name: info[name] for name in names})
+
+
 def client(credentials):
     options = ClientOptions(api_endpoint=world["url"])
     return kms_v1.KeyManagementServiceClient(
@@ -48,7 +55,7 @@ kms = client(oauth2.Credentials(world["token"]))
 ciphertext = works_for(oauth2.Credentials(world["token"]))
 changed = ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])
 refuses(
-    exceptions.InvalidArgument,
+    exceptions.BadRequest,
     lambda: kms.decrypt(request={"name": world["key"], "ciphertext": changed}),
     "Decryption failed",
 )
@@ -58,23 +65,24 @@ refuses(
     "not found",
 )
 refuses(
-    exceptions.FailedPrecondition,
+    exceptions.BadRequest,
     lambda: kms.encrypt(request={"name": world["disabled"], "plaintext": b"a"}),
     "DISABLED",
 )
 refuses(
-    exceptions.PermissionDenied,
+    exceptions.Forbidden,
     lambda: client(oauth2.Credentials(world["reader"])).encrypt(
         request={"name": world["key"], "plaintext": b"a"}
     ),
     "cloudkms.cryptoKeyVersions.useToEncrypt",
 )
+# the client wants to refresh a token that is not accepted
 refuses(
-    exceptions.Unauthenticated,
+    RefreshError,
     lambda: client(oauth2.Credentials("ya29.none")).encrypt(
         request={"name": world["key"], "plaintext": b"a"}
     ),
-    "invalid authentication credentials",
+    "do not contain the necessary fields",
 )
 
 # the key of a service account, by way of a token and by itself
@@ -84,19 +92,16 @@ own = service_account.Credentials.from_service_account_info(info, scopes=SCOPES)
 works_for(own.with_always_use_jwt_access(True))
 
 # a user who has logged in
-works_for(oauth2.Credentials.from_authorized_user_info(world["user"]))
+works_for(user())
 refuses(
     RefreshError,
-    lambda: oauth2.Credentials.from_authorized_user_info(
-        {**world["user"], "refresh_token": "1//none"}
-    ).refresh(Request()),
+    lambda: user(refresh_token="1//none").refresh(Request()),
     "invalid_grant",
 )
 
 # somebody who acts as a service account
-source = oauth2.Credentials.from_authorized_user_info(world["user"])
 acting = impersonated_credentials.Credentials(
-    source_credentials=source,
+    source_credentials=user(),
     target_principal=world["target"],
     target_scopes=SCOPES,
     iam_endpoint_override=world["impersonation_url"],

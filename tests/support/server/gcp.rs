@@ -503,9 +503,10 @@ fn metadata(request: &Request, world: &mut World) -> Result<Response, Response> 
     }
     let place = request.path.strip_prefix("/computeMetadata/v1/").unwrap_or_default();
     let own = place.strip_prefix("instance/service-accounts/").and_then(|rest| rest.split_once('/'));
+    let text = |text: &str| Response::text(200, text).with("content-type", "application/text");
     let answer = match (place, own) {
-        ("", _) => Response::text(200, "computeMetadata/"),
-        ("project/project-id", _) => Response::text(200, "acme"),
+        ("", _) => text("computeMetadata/"),
+        ("project/project-id", _) => text("acme"),
         (_, Some(("default", "token"))) => {
             let token = world.issue(&account);
             Response::json(200, &json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"}))
@@ -513,7 +514,7 @@ fn metadata(request: &Request, world: &mut World) -> Result<Response, Response> 
         (_, Some(("default", ""))) => {
             Response::json(200, &json!({"email": account, "scopes": SCOPES, "aliases": ["default"]}))
         }
-        (_, Some(("default", "email"))) => Response::text(200, &account),
+        (_, Some(("default", "email"))) => text(&account),
         _ => missing(),
     };
     Ok(answer.with("metadata-flavor", "Google"))
