@@ -32,6 +32,7 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
+#[cfg(any(feature = "age", feature = "gcp"))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)

@@ -1,15 +1,13 @@
 //! Encrypting and decrypting with Google Cloud KMS (keys.md §6).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_gax::client_builder;
-use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use google_cloud_gax::options::RequestOptionsBuilder;
-use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyExt as _};
-use google_cloud_gax::retry_throttler::CircuitBreaker;
+use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_kms_v1::Error;
 use google_cloud_kms_v1::client::KeyManagementService;
 use google_cloud_kms_v1::model::DecryptResponse;
@@ -17,14 +15,15 @@ use tokio::sync::Mutex;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::credentials::{Found, GcpCredentialSources, Identity};
-use super::failure::{Failed, explained};
+use super::failure::{Failed, deepest, explained, is_distrust};
 use super::{GcpKmsKey, ResourceId};
 use crate::keys::remote::{Limits, hinted};
 use crate::keys::service::Share;
 
-/// How often a call is tried before we give up: with the pauses of [`backoff`], for at most three seconds. The reference
-/// tries for a minute; whoever waits at a terminal would rather know.
-const CALL_ATTEMPTS: u32 = 5;
+/// How often a call is tried before we give up, and the first of the pauses, which double: at most three seconds in all.
+/// The reference tries for a minute; whoever waits at a terminal would rather know.
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// How to reach Google Cloud KMS.
 #[derive(Clone, Default)]
@@ -65,23 +64,38 @@ impl GcpKms {
             let (id, session) = self.begin(key).await?;
             self.authenticate(&session, "encrypt").await?;
             let request = session.client.encrypt().set_name(&key.resource_id).set_plaintext(share.to_vec());
-            match self.with_options(request).send().await {
-                Ok(answer) => Ok(BASE64_STANDARD.encode(answer.ciphertext)),
-                Err(error) => Err(self.refused("encrypt", &error, &session, id).await),
+            let request = self.billed(request);
+            let mut patience = Patience::new(self.limits);
+            loop {
+                match request.clone().send().await {
+                    Ok(answer) => return Ok(BASE64_STANDARD.encode(answer.ciphertext)),
+                    Err(error) if patience.is_lost_with(&error) => {
+                        return Err(refused("encrypt", &error, &session, id));
+                    }
+                    Err(_) => patience.wait().await,
+                }
             }
         };
         self.limits.within(call).await
     }
 
+    /// The share out of the base64 that files store.
     pub(in crate::keys) async fn unwrap(&self, key: &GcpKmsKey, enc: &str) -> Result<Share, String> {
         let call = async {
             let (id, session) = self.begin(key).await?;
             let ciphertext = ciphertext(enc)?;
             self.authenticate(&session, "decrypt").await?;
             let request = session.client.decrypt().set_name(&key.resource_id).set_ciphertext(ciphertext);
-            match self.with_options(request).send().await {
-                Ok(answer) => Ok(plaintext(answer)),
-                Err(error) => Err(self.refused("decrypt", &error, &session, id).await),
+            let request = self.billed(request);
+            let mut patience = Patience::new(self.limits);
+            loop {
+                match request.clone().send().await {
+                    Ok(answer) => return Ok(plaintext(answer)),
+                    Err(error) if patience.is_lost_with(&error) => {
+                        return Err(refused("decrypt", &error, &session, id));
+                    }
+                    Err(_) => patience.wait().await,
+                }
             }
         };
         self.limits.within(call).await
@@ -111,11 +125,8 @@ impl GcpKms {
         let Found { credentials, identity } = settings.credentials.find(universe_domain).await?;
         let mut builder = KeyManagementService::builder()
             .with_credentials(credentials.clone())
-            .with_backoff_policy(backoff())
-            .with_retry_throttler(every_attempt())
-            .with_retry_policy(
-                Aip194Strict.with_attempt_limit(CALL_ATTEMPTS).with_time_limit(self.limits.total),
-            );
+            // we do that ourselves: the library forgets what was the matter when its time is up
+            .with_retry_policy(NeverRetry);
         if let Some(endpoint) = &settings.endpoint {
             builder = builder.with_endpoint(url(endpoint));
         } else if let Some(domain) = universe_domain {
@@ -138,18 +149,8 @@ impl GcpKms {
         }
     }
 
-    /// What is said of an error of Google Cloud KMS.
-    async fn refused(&self, what: &str, error: &Error, session: &Session, id: ResourceId<'_>) -> String {
-        if error.is_timeout() {
-            // all of our time is used up: whoever limits it says so, now or in a moment
-            return std::future::pending().await;
-        }
-        prefixed(what, &explained(Failed::Call { error, id }, &session.identity))
-    }
-
-    /// Encrypting or decrypting twice does no harm, so it may be tried again.
-    fn with_options<B: RequestOptionsBuilder>(&self, request: B) -> B {
-        let request = request.with_idempotency(true);
+    /// With the project whose quota counts, if the user has named one.
+    fn billed<B: RequestOptionsBuilder>(&self, request: B) -> B {
         match &self.settings.quota_project {
             Some(project) => request.with_quota_project(project),
             None => request,
@@ -157,27 +158,36 @@ impl GcpKms {
     }
 }
 
-/// Pauses that double from a fifth of a second on, each by a random part shorter so that many clients do not come back at
-/// once.
-pub(super) fn backoff() -> ExponentialBackoff {
-    ExponentialBackoffBuilder::new()
-        .with_initial_delay(Duration::from_millis(200))
-        .with_maximum_delay(Duration::from_secs(5))
-        .clamp()
+/// How long a call is tried while Google is busy or out of reach. To encrypt or decrypt twice does no harm.
+struct Patience {
+    attempts: u32,
+    pause: Duration,
+    deadline: Instant,
 }
 
-/// The library would leave out attempts by chance, as a service does that calls all day, and wait all the longer.
-pub(super) fn every_attempt() -> CircuitBreaker {
-    CircuitBreaker::clamp(1, 0, 0)
-}
-
-/// The innermost reason, which is the one that tells something.
-pub(super) fn deepest(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+impl Patience {
+    fn new(limits: Limits) -> Self {
+        Self { attempts: ATTEMPTS, pause: FIRST_PAUSE, deadline: Instant::now() + limits.total }
     }
-    innermost.to_string()
+
+    /// Whether there is no use, or no time, in trying once more after this.
+    fn is_lost_with(&mut self, error: &Error) -> bool {
+        let busy = matches!(error.http_status_code(), Some(503 | 504));
+        let may_pass = busy || error.is_io() || (error.is_connect() && !is_distrust(error));
+        self.attempts -= 1;
+        // there has to be time for the call too, or nobody would learn of this error
+        !may_pass || self.attempts == 0 || Instant::now() + 2 * self.pause > self.deadline
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause *= 2;
+    }
+}
+
+/// What is said of an error of Google Cloud KMS.
+fn refused(what: &str, error: &Error, session: &Session, id: ResourceId<'_>) -> String {
+    prefixed(what, &explained(Failed::Call { error, id }, &session.identity))
 }
 
 /// The reference only takes `host:port`.

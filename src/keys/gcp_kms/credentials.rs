@@ -13,13 +13,15 @@ use google_cloud_auth::credentials::{
     service_account, user_account,
 };
 use google_cloud_auth::errors::CredentialsError;
+use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use google_cloud_gax::retry_policy::{Aip194Strict, LimitedAttemptCount, RetryPolicyExt as _};
+use google_cloud_gax::retry_throttler::CircuitBreaker;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::client::{backoff, deepest, every_attempt};
+use super::failure::deepest;
 use crate::keys::remote::hinted;
 use crate::os_error::os_text;
 
@@ -246,6 +248,16 @@ fn impersonated(url: &str) -> Identity {
 
 fn attempts() -> LimitedAttemptCount<Aip194Strict> {
     Aip194Strict.with_attempt_limit(TOKEN_ATTEMPTS)
+}
+
+fn backoff() -> ExponentialBackoff {
+    let builder = ExponentialBackoffBuilder::new().with_initial_delay(Duration::from_millis(200));
+    builder.with_maximum_delay(Duration::from_secs(5)).clamp()
+}
+
+/// The library would leave out attempts by chance, as a service does that calls all day, and wait all the longer.
+fn every_attempt() -> CircuitBreaker {
+    CircuitBreaker::clamp(1, 0, 0)
 }
 
 /// A token from the environment. It is good until Google says that it is not.

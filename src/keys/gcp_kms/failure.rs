@@ -9,7 +9,6 @@ use google_cloud_kms_v1::Error;
 use serde_json::Value;
 
 use super::ResourceId;
-use super::client::deepest;
 use super::credentials::Identity;
 use crate::keys::remote::hinted;
 
@@ -210,6 +209,20 @@ fn chain<'a>(error: Link<'a>) -> impl Iterator<Item = Link<'a>> {
     iter::successors(Some(error), |error: &Link<'a>| StdError::source(*error))
 }
 
+/// The innermost reason, which is the one that tells something.
+pub(super) fn deepest(error: &dyn StdError) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Whether the certificate of a server is not to be trusted.
+pub(super) fn is_distrust(error: &dyn StdError) -> bool {
+    deepest(error).contains("certificate")
+}
+
 /// An error without an answer.
 fn unanswered(error: Link<'_>) -> String {
     // what cannot be read may be secret
@@ -237,7 +250,7 @@ fn server(message: &str) -> Option<String> {
 }
 
 fn remedy_of_connections(error: Link<'_>) -> String {
-    if deepest(error).contains("certificate") {
+    if is_distrust(error) {
         return "SSL_CERT_FILE names a file with the certificates of authorities to trust in place of the system's"
             .to_owned();
     }
