@@ -132,8 +132,25 @@ impl GcpKms {
         } else if let Some(domain) = universe_domain {
             builder = builder.with_universe_domain(domain);
         }
-        let client = builder.build().await.map_err(|error| not_built(&error, &identity))?;
+        let client = builder.build().await.map_err(|error| self.not_built(&error, &identity))?;
         Ok(Session { client, credentials, identity })
+    }
+
+    fn not_built(&self, error: &client_builder::Error, identity: &Identity) -> String {
+        if error.is_universe_domain_mismatch() {
+            let hint = format!(
+                "SOPS_GCP_KMS_UNIVERSE_DOMAIN has to name the universe that {identity} belongs to; without it, that is \
+                 googleapis.com"
+            );
+            return hinted(&error.to_string(), &hint);
+        }
+        match &self.settings.endpoint {
+            Some(endpoint) => hinted(
+                &format!("{endpoint:?} is no endpoint: {}", deepest(error)),
+                "SOPS_GCP_KMS_ENDPOINT names a host and a port, or a URL",
+            ),
+            None => deepest(error),
+        }
     }
 
     /// Sees to it that there is a token. Calls do that by themselves, but do not tell failures of other servers from
@@ -197,19 +214,6 @@ fn url(endpoint: &str) -> String {
 
 fn prefixed(what: &str, reason: &str) -> String {
     format!("failed to {what} sops data key with GCP KMS key: {reason}")
-}
-
-fn not_built(error: &client_builder::Error, identity: &Identity) -> String {
-    if error.is_universe_domain_mismatch() {
-        return hinted(
-            &error.to_string(),
-            &format!(
-                "SOPS_GCP_KMS_UNIVERSE_DOMAIN has to name the universe that {identity} belongs to; \
-                 without it, that is googleapis.com"
-            ),
-        );
-    }
-    deepest(error)
 }
 
 /// The bytes of `enc`, in whose base64 line breaks count for nothing (keys.md §6.3).

@@ -220,6 +220,10 @@ fn from_json(text: &Zeroizing<String>, place: &str) -> Result<Found, String> {
             )
         }
         "external_account" => {
+            if let Some(file) = json["credential_source"]["file"].as_str() {
+                // the library would not say which file is missing
+                fs::metadata(file).map_err(|error| wrong(format!("open {file}: {}", os_text(&error))))?;
+            }
             let identity = match field("service_account_impersonation_url") {
                 Some(url) => impersonated(&url),
                 None => Identity::Federated(required("audience")?),

@@ -43,7 +43,7 @@ pub(super) fn explained(failed: Failed<'_>, identity: &Identity) -> String {
     };
     let (reason, hint) = match Told::find(error) {
         Some(told) => (told.to_text(), told.remedy(failed, identity)),
-        None => (unanswered(error), Some(remedy_of_connections(error))),
+        None => unanswered(error),
     };
     let reason = match failed {
         Failed::Credentials(_) => format!("no access token for {identity}: {reason}"),
@@ -58,10 +58,15 @@ pub(super) fn explained(failed: Failed<'_>, identity: &Identity) -> String {
 impl Told {
     /// What a server said, wherever in the chain of errors it is.
     fn find(error: Link<'_>) -> Option<Self> {
-        chain(error).find_map(|error| match error.downcast_ref::<Error>() {
+        let told = chain(error).find_map(|error| match error.downcast_ref::<Error>() {
             Some(error) => Self::by_call(error),
             None => Self::by_token_server(&error.to_string()),
-        })
+        });
+        let status = chain(error).find_map(|error| http_status(&error.to_string()));
+        match told {
+            Some(told) => Some(Self { http_status: told.http_status.or(status), ..told }),
+            None => Some(Self { http_status: Some(status?), ..Self::default() }),
+        }
     }
 
     fn by_call(error: &Error) -> Option<Self> {
@@ -130,6 +135,7 @@ impl Told {
                 "whoever acts as {account} needs the role roles/iam.serviceAccountTokenCreator on it, \
                  workload identities roles/iam.workloadIdentityUser"
             ),
+            _ if self.http_status.is_some_and(|status| status >= 500) => later(),
             _ => login(identity),
         }
     }
@@ -223,11 +229,11 @@ pub(super) fn is_distrust(error: &dyn StdError) -> bool {
     deepest(error).contains("certificate")
 }
 
-/// An error without an answer.
-fn unanswered(error: Link<'_>) -> String {
+/// An error without an answer, and what helps if it is one of the connection.
+fn unanswered(error: Link<'_>) -> (String, Option<String>) {
     // what cannot be read may be secret
     if chain(error).filter_map(|error| error.downcast_ref()).any(Error::is_deserialization) {
-        return "the server's answer is none of Google Cloud KMS".to_owned();
+        return ("the server's answer is none of Google Cloud KMS".to_owned(), None);
     }
     let reason = deepest(error);
     // answers that we make nothing of, and what the library says to them
@@ -236,9 +242,15 @@ fn unanswered(error: Link<'_>) -> String {
         .iter()
         .fold(reason, |reason, ending| reason.trim_end_matches(ending));
     match chain(error).find_map(|error| server(&error.to_string())) {
-        Some(server) => format!("cannot connect to {server}: {reason}"),
-        None => reason.to_owned(),
+        Some(server) => (format!("cannot connect to {server}: {reason}"), Some(remedy_of_connections(error))),
+        None => (reason.to_owned(), None),
     }
+}
+
+/// The status that a message is about: `HTTP status client error (400 Bad Request) for url …`.
+fn http_status(message: &str) -> Option<u16> {
+    let (_, rest) = message.strip_prefix("HTTP status ")?.split_once(" error (")?;
+    rest.get(..3)?.parse().ok()
 }
 
 /// The server that a message is about: `… for url (https://host:port/…)`.
@@ -284,6 +296,13 @@ mod tests {
         let text = explained(Failed::Credentials(&error), &identity);
         assert!(text.contains("failed to read subject token field `a` as string"), "{text}");
         assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn the_status_of_an_answer_is_found() {
+        let message = "HTTP status server error (503 Service Unavailable) for url (http://localhost:1/token)";
+        assert_eq!(http_status(message), Some(503));
+        assert_eq!(http_status("error (503)"), None);
     }
 
     #[test]

@@ -64,6 +64,14 @@ fn an_endpoint_wins_over_a_universe() {
 }
 
 #[test]
+fn an_endpoint_that_is_none_is_told() {
+    let desk = Desk::new();
+    let call = desk.encrypt(&desk.key).variable("GOOGLE_OAUTH_ACCESS_TOKEN", &desk.gcp.token(ALICE));
+    let outcome = call.variable("SOPS_GCP_KMS_ENDPOINT", "https://").outcome();
+    desk.refuses(&outcome, 1, &["\"https://\" is no endpoint: ", "hint: SOPS_GCP_KMS_ENDPOINT names"]);
+}
+
+#[test]
 fn a_proxy_is_used() {
     let (desk, authority) = with_tls();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

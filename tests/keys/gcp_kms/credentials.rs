@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use super::{ALICE, Desk, ROBOT, quiet};
-use crate::server::Server;
 use crate::server::gcp::{ALL, Permission};
+use crate::server::{Response, Server};
 
 #[test]
 fn a_service_account_signs_for_itself() {
@@ -45,8 +45,8 @@ fn a_user_who_has_logged_in_is_found() {
     desk.gcp.log_out();
     let outcome = desk.call(&["decrypt", "a.yaml"]).outcome();
     let words = [
-        "failed to decrypt sops data key with GCP KMS key: no access token for alice@acme.example: invalid_grant: \
-         Token has been expired or revoked.",
+        "failed to decrypt sops data key with GCP KMS key: no access token for alice@acme.example: \
+         invalid_grant (HTTP 400): Token has been expired or revoked.",
         "`gcloud auth application-default login`",
     ];
     desk.refuses(&outcome, 128, &words);
@@ -89,11 +89,14 @@ fn a_workload_of_another_provider_gets_a_token() {
     desk.gcp.let_act(principal, ROBOT);
     credentials["service_account_impersonation_url"] = desk.gcp.impersonation_url(ROBOT).into();
     desk.works(|call| call.variable("GOOGLE_CREDENTIALS", &credentials.to_string()));
+    fs::remove_file(&file).expect("our own file");
+    let outcome = desk.encrypt(&desk.key).variable("GOOGLE_CREDENTIALS", "<DIR>/wif.json").outcome();
+    desk.refuses(&outcome, 1, &["wif.json: open <DIR>/subject: no such file or directory"]);
     desk.scratch.write("subject", b"stale");
     let outcome = desk.encrypt(&desk.key).variable("GOOGLE_CREDENTIALS", "<DIR>/wif.json").outcome();
     let words = [
         "no access token for the workload identity of //iam.example/projects/1/locations/global/workloadIdentityPools/pool/providers/ci: \
-         invalid_grant: The given credential is rejected by the attribute condition.",
+         invalid_grant (HTTP 400): The given credential is rejected by the attribute condition.",
     ];
     desk.refuses(&outcome, 1, &words);
 }
@@ -203,4 +206,25 @@ fn another_project_is_billed() {
     quiet(call());
     let seen = desk.gcp.server().seen();
     assert_eq!(seen.last().and_then(|request| request.header("x-goog-user-project")), Some("billing"));
+}
+
+#[test]
+fn one_login_serves_all_keys() {
+    let desk = Desk::new();
+    let keys: Vec<String> = ["l", "m", "n"].map(|name| desk.gcp.key(name)).to_vec();
+    let user = desk.gcp.user(ALICE).to_string();
+    quiet(desk.encrypt(&keys.join(",")).variable("GOOGLE_CREDENTIALS", &user).outcome());
+    assert_eq!(desk.gcp.calls(), 3);
+    assert_eq!(desk.gcp.server().seen().iter().filter(|request| request.path == "/token").count(), 1);
+}
+
+#[test]
+fn a_token_server_that_is_busy_is_asked_again() {
+    let desk = Desk::new();
+    let busy = Server::http(|_| Response::text(503, "busy"));
+    let mut user = desk.gcp.user(ALICE);
+    user["token_uri"] = busy.url().into();
+    let outcome = desk.encrypt(&desk.key).variable("GOOGLE_CREDENTIALS", &user.to_string()).outcome();
+    desk.refuses(&outcome, 1, &["no access token for alice@acme.example: HTTP 503", "hint: try again later"]);
+    assert_eq!(busy.seen().len(), 3);
 }
