@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "age")]
 use super::age::{Identities, IdentitySources, Prompt, Recipient};
+#[cfg(feature = "gcp")]
+use super::gcp_kms::{GcpKms, GcpKmsSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -19,6 +21,9 @@ pub struct Settings {
     /// Who is asked for pass phrases.
     #[cfg(feature = "age")]
     pub prompt: Arc<dyn Prompt>,
+    /// How to reach Google Cloud KMS.
+    #[cfg(feature = "gcp")]
+    pub gcp_kms: GcpKmsSettings,
 }
 
 /// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
@@ -27,23 +32,33 @@ pub struct LocalKeys {
     age: Identities,
     #[cfg(feature = "age")]
     prompt: Arc<dyn Prompt>,
+    #[cfg(feature = "gcp")]
+    gcp_kms: GcpKms,
 }
 
 impl LocalKeys {
     /// Nothing is read, started or connected before a key needs it.
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes them"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "gcp")),
+        expect(unused_variables, reason = "no kind of key takes them")
+    )]
     pub fn new(settings: Settings) -> Self {
         Self {
             #[cfg(feature = "age")]
             age: Identities::new(settings.age, settings.prompt.clone()),
             #[cfg(feature = "age")]
             prompt: settings.prompt,
+            #[cfg(feature = "gcp")]
+            gcp_kms: GcpKms::new(settings.gcp_kms, settings.limits),
         }
     }
 }
 
 impl KeyService for LocalKeys {
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes it"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "gcp")),
+        expect(unused_variables, reason = "no kind of key takes it")
+    )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
@@ -52,6 +67,8 @@ impl KeyService for LocalKeys {
                     .map_err(|e| e.to_string())
                     .and_then(|recipient| recipient.wrap(share, &*self.prompt).map_err(|e| e.to_string())),
             ),
+            #[cfg(feature = "gcp")]
+            Key::GcpKms(key) => Answer::later(self.gcp_kms.wrap(key, share)),
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -62,6 +79,8 @@ impl KeyService for LocalKeys {
             Key::Age(age) => {
                 Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
             }
+            #[cfg(feature = "gcp")]
+            Key::GcpKms(gcp) => Answer::later(self.gcp_kms.unwrap(gcp, &key.enc)),
             other => Answer::Now(Err(not_built(other))),
         }
     }

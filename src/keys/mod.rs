@@ -28,6 +28,8 @@ pub use azure_kv::AzureKvKey;
 pub use changes::{GroupChanges, compare};
 pub use failure::{KeyFailure, RecoverError, Words};
 pub use gcp_kms::GcpKmsKey;
+#[cfg(feature = "gcp")]
+pub use gcp_kms::{GcpCredentialSources, GcpKmsSettings};
 pub use hc_vault::HcVaultKey;
 pub use hckms::HcKmsKey;
 pub use local::{LocalKeys, Settings};

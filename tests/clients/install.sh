@@ -37,8 +37,11 @@ venv/bin/pip install -q --disable-pip-version-check \
     click==8.5.1 \
     jsonschema==4.26.0 \
     pre-commit==4.7.0 \
+    google-auth==2.63.0 \
+    google-cloud-kms==3.18.0 \
     pre-commit-hook-ensure-sops==1.1 \
     pydantic-settings-sops==0.1.2 \
+    requests==2.34.2 \
     sops-wrapper==0.1.1 \
     sopsy==1.3.0
 

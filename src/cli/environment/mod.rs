@@ -2,6 +2,8 @@
 
 #[cfg(feature = "age")]
 mod age;
+#[cfg(feature = "gcp")]
+mod gcp;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
+#[cfg(any(feature = "age", feature = "gcp"))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
@@ -50,5 +53,7 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         age: age::identity_sources(),
         #[cfg(feature = "age")]
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
+        #[cfg(feature = "gcp")]
+        gcp_kms: gcp::settings(),
     })
 }

@@ -8,6 +8,9 @@
 // every test binary uses its own part of this
 #![allow(dead_code)]
 
+#[cfg(feature = "gcp")]
+pub(crate) mod gcp;
+
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
