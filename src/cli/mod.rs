@@ -7,6 +7,7 @@
 
 mod child;
 mod commands;
+mod context_repair;
 mod core_dumps;
 mod editor;
 mod environment;

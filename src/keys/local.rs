@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "age")]
 use super::age::{Identities, IdentitySources, Prompt, Recipient};
+#[cfg(feature = "aws")]
+use super::aws_kms::{AwsKms, AwsSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -19,6 +21,9 @@ pub struct Settings {
     /// Who is asked for pass phrases.
     #[cfg(feature = "age")]
     pub prompt: Arc<dyn Prompt>,
+    /// What the environment says of AWS.
+    #[cfg(feature = "aws")]
+    pub aws: AwsSettings,
 }
 
 /// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
@@ -27,23 +32,33 @@ pub struct LocalKeys {
     age: Identities,
     #[cfg(feature = "age")]
     prompt: Arc<dyn Prompt>,
+    #[cfg(feature = "aws")]
+    aws: AwsKms,
 }
 
 impl LocalKeys {
     /// Nothing is read, started or connected before a key needs it.
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes them"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "aws")),
+        expect(unused_variables, reason = "no kind of key takes them")
+    )]
     pub fn new(settings: Settings) -> Self {
         Self {
             #[cfg(feature = "age")]
             age: Identities::new(settings.age, settings.prompt.clone()),
             #[cfg(feature = "age")]
             prompt: settings.prompt,
+            #[cfg(feature = "aws")]
+            aws: AwsKms::new(settings.aws, settings.limits),
         }
     }
 }
 
 impl KeyService for LocalKeys {
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes it"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "aws")),
+        expect(unused_variables, reason = "no kind of key takes it")
+    )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
@@ -52,6 +67,8 @@ impl KeyService for LocalKeys {
                     .map_err(|e| e.to_string())
                     .and_then(|recipient| recipient.wrap(share, &*self.prompt).map_err(|e| e.to_string())),
             ),
+            #[cfg(feature = "aws")]
+            Key::AwsKms(key) => self.aws.wrap(key, share),
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -62,6 +79,8 @@ impl KeyService for LocalKeys {
             Key::Age(age) => {
                 Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
             }
+            #[cfg(feature = "aws")]
+            Key::AwsKms(aws) => self.aws.unwrap(aws, &key.enc),
             other => Answer::Now(Err(not_built(other))),
         }
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "age")]
 mod age;
+#[cfg(feature = "aws")]
+mod aws;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -48,5 +50,7 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         age: age::identity_sources(),
         #[cfg(feature = "age")]
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
+        #[cfg(feature = "aws")]
+        aws: aws::settings(),
     })
 }
