@@ -82,9 +82,10 @@ impl Repair {
             .decrypt(&data_key, check, Some(&mut *nonces))
             .map_err(|error| still_fails(CommandError::Decrypt { file: place.shown(), error }))?;
         let mut opened = opened(place, decrypted, data_key);
+        // whoever writes it next sends what is stored
+        opened.metadata.raise_version();
         if is_written {
             services.wrap(&opened.data_key, &mut opened.metadata).map_err(CommandError::RewrapRepaired)?;
-            opened.metadata.raise_version();
         }
         if self == Self::OfTheFile {
             opened.rewritten = write(place, &opened, nonces)?;

@@ -18,25 +18,44 @@ pub(super) struct Asked<'a> {
     pub(super) profile: &'a str,
 }
 
+/// Characters that are shown of an answer that cannot be read.
+const MOST_OF_A_BODY: usize = 300;
+
 /// The service's own answer, or why there is none, and the next step.
 pub(super) fn reason<E>(error: &SdkError<E>, asked: &Asked<'_>) -> String
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let SdkError::ServiceError(answer) = error else { return no_answer(error, asked) };
-    let meta = answer.err().meta();
-    let code = meta.code().unwrap_or("error without a name");
-    let message = meta.message().filter(|message| !message.is_empty());
     let request = error.request_id().map(|id| format!(", request {id}")).unwrap_or_default();
-    let status = answer.raw().status().as_u16();
-    let text = match message {
-        Some(message) => format!("{code}: {message} (HTTP {status}{request})"),
-        None => format!("{code} (HTTP {status}{request})"),
+    let source = format!("HTTP {}{request}", answer.raw().status().as_u16());
+    let body = answer.raw().body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+    let meta = answer.err().meta();
+    // those who stand in for AWS say some errors in XML, where the SDK does not expect it
+    let Some(code) = meta.code().or_else(|| element(&body, "Code")) else {
+        let body: String =
+            body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MOST_OF_A_BODY).collect();
+        return hinted(
+            &format!("an answer that is none of AWS ({source}): {body}"),
+            "somebody else may have answered: check HTTPS_PROXY, NO_PROXY and AWS_ENDPOINT_URL",
+        );
     };
-    match asked.remedy(code, message.unwrap_or_default()) {
+    let message = meta.message().or_else(|| element(&body, "Message")).unwrap_or_default();
+    let text = if message.is_empty() {
+        format!("{code} ({source})")
+    } else {
+        format!("{code}: {message} ({source})")
+    };
+    match asked.remedy(code, message) {
         Some(remedy) => hinted(&text, &remedy),
         None => text,
     }
+}
+
+/// The text of the first element of this name.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }
 
 impl Asked<'_> {

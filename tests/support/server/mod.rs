@@ -8,6 +8,8 @@
 // every test binary uses its own part of this
 #![allow(dead_code)]
 
+pub(crate) mod moto;
+
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
