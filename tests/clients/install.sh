@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fetches the programs that tests/clients runs, into the target directory. What is there already is not fetched again.
+# Fetches the programs that tests/clients and tests/keys run, into the target directory. What is there already is not
+# fetched again.
 set -eu
 
 cargo_target=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}

@@ -5,10 +5,22 @@ use zeroize::Zeroizing;
 
 use super::text;
 
+/// Of all services that may be asked.
+const ENDPOINTS: [&str; 6] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_KMS",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_SSO",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
+    "AWS_ENDPOINT_URL_SIGNIN",
+];
+
 /// What the environment says of AWS. All other variables are read by the SDK.
 pub(super) fn settings() -> AwsSettings {
     AwsSettings {
         access_key: access_key(),
+        has_web_identity: first_of(["AWS_WEB_IDENTITY_TOKEN_FILE"]).is_some(),
+        endpoints: ENDPOINTS.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect(),
         profile: first_of(["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]),
         ca_bundle: first_of(["AWS_CA_BUNDLE"]).map(Into::into),
     }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::profile::load as load_profiles;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet, load as load_profiles};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -40,8 +39,44 @@ pub struct AwsSettings {
     pub access_key: Option<AccessKey>,
     /// `AWS_PROFILE`.
     pub profile: Option<String>,
+    /// Whether `AWS_WEB_IDENTITY_TOKEN_FILE` names a token.
+    pub has_web_identity: bool,
+    /// `AWS_ENDPOINT_URL` and those for one service, as far as they are set, with their values.
+    pub endpoints: Vec<(String, String)>,
     /// `AWS_CA_BUNDLE`: certificates that count instead of the system's.
     pub ca_bundle: Option<PathBuf>,
+}
+
+impl AwsSettings {
+    /// The endpoint that takes the place of what the SDK finds for a service, if it would stumble over a variable that
+    /// is empty: as good as none, as in the reference.
+    pub(super) fn endpoint_instead(&self, service: &str) -> Option<Option<String>> {
+        let own = format!("AWS_ENDPOINT_URL_{service}");
+        let value = |name: &str| {
+            self.endpoints.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
+        let found = [value(&own), value("AWS_ENDPOINT_URL")];
+        found
+            .contains(&Some(""))
+            .then(|| found.into_iter().flatten().find(|url| !url.is_empty()).map(str::to_owned))
+    }
+
+    /// The SDK shows the request, data key included, when an endpoint is no URL; and it panics if one is empty.
+    fn check_endpoints(&self) -> Result<(), String> {
+        let is_url = |url: &str| {
+            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            host.is_some_and(|host| {
+                !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace)
+            })
+        };
+        match self.endpoints.iter().find(|(_, url)| !url.is_empty() && !is_url(url)) {
+            Some((name, url)) => Err(hinted(
+                &format!("{name}: {url:?} is no URL"),
+                "it begins with https:// or http:// and a host",
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// An access key from the environment.
@@ -79,12 +114,20 @@ async fn configuration(
     region: Region,
     limits: Limits,
 ) -> Result<SdkConfig, String> {
+    settings.check_endpoints()?;
     let own_profile = Some(own_profile).filter(|name| !name.is_empty());
     // with a profile on the key, the access key of the environment does not count
     let access_key = settings.access_key.as_ref().filter(|_| own_profile.is_none());
     let profile = own_profile.or(settings.profile.as_deref());
-    if let Some(name) = profile.filter(|_| access_key.is_none()) {
-        must_exist(name).await?;
+    if access_key.is_none() {
+        let profiles = Profiles::load().await?;
+        if let Some(name) = profile {
+            profiles.must_have(name)?;
+        }
+        let asks = profiles.asks_a_service(profile) || own_profile.is_none() && settings.has_web_identity;
+        if let Some((name, _)) = settings.endpoints.iter().find(|(_, url)| asks && url.is_empty()) {
+            return Err(hinted(&format!("{name} is empty"), "unset it, or let it name the server to ask"));
+        }
     }
     let timeouts = TimeoutConfig::builder().connect_timeout(limits.connect).build();
     let loader = aws_config::defaults(behavior())
@@ -152,21 +195,37 @@ fn provider_config(config: &SdkConfig, region: Region) -> ProviderConfig {
     }
 }
 
-/// A profile that somebody names must be in one of the two files.
-async fn must_exist(name: &str) -> Result<(), String> {
-    let profiles = load_profiles(&Default::default(), &Default::default(), &Default::default(), None)
-        .await
-        .map_err(|error| chain_text(&error))?;
-    if profiles.get_profile(name).is_some() {
-        return Ok(());
+/// What is in the two files.
+struct Profiles(ProfileSet);
+
+impl Profiles {
+    async fn load() -> Result<Self, String> {
+        load_profiles(&Default::default(), &Default::default(), &Default::default(), None)
+            .await
+            .map(Self)
+            .map_err(|error| chain_text(&error))
     }
-    let mut known: Vec<&str> = profiles.profiles().collect();
-    known.sort_unstable();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    Err(hinted(
-        &format!("failed to get shared config profile, {name}"),
-        &format!("profiles are in ~/.aws/config and ~/.aws/credentials; these are known: {known}"),
-    ))
+
+    /// A profile that somebody names must be there.
+    fn must_have(&self, name: &str) -> Result<(), String> {
+        if self.0.get_profile(name).is_some() {
+            return Ok(());
+        }
+        let mut known: Vec<&str> = self.0.profiles().collect();
+        known.sort_unstable();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(hinted(
+            &format!("failed to get shared config profile, {name}"),
+            &format!("profiles are in ~/.aws/config and ~/.aws/credentials; these are known: {known}"),
+        ))
+    }
+
+    /// Whether a service of AWS gives the credentials of the profile.
+    fn asks_a_service(&self, name: Option<&str>) -> bool {
+        let profile = self.0.get_profile(name.unwrap_or("default"));
+        let ways = ["role_arn", "sso_session", "sso_start_url", "login_session"];
+        profile.is_some_and(|profile| ways.iter().any(|way| profile.get(way).is_some()))
+    }
 }
 
 /// One for all services, so that connections are used again. Proxies are those of `HTTPS_PROXY` and `NO_PROXY`.

@@ -138,8 +138,9 @@ fn no_answer(error: &(dyn Error + 'static), asked: &Asked<'_>) -> String {
 
 fn no_credentials(error: &CredentialsError, asked: &Asked<'_>) -> String {
     if let CredentialsError::CredentialsNotLoaded(_) = error {
-        // its inside lists what was tried
+        // its inside lists what was tried, each with the same words of the SDK
         let tried = error.source().map_or_else(|| "no credentials found".to_owned(), chain_text);
+        let tried = tried.replace(&format!("{error}: "), "").replace(&error.to_string(), "nothing there");
         return hinted(
             &tried,
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with AWS_PROFILE, or log in with \
@@ -158,6 +159,8 @@ fn no_credentials(error: &CredentialsError, asked: &Asked<'_>) -> String {
 pub(super) fn chain_text(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for part in parts(error).map(ToString::to_string) {
+        // one shows the whole request, and that holds the data key
+        let part = if part.contains("SdkBody") { "the request cannot be made".to_owned() } else { part };
         if text.is_empty() {
             text = part;
         } else if !text.contains(&part) {

@@ -348,3 +348,29 @@ fn a_proxy_gets_what_it_is_there_for() {
     call.variable("HTTP_PROXY", &proxy.url()).variable("NO_PROXY", "").stdout();
     assert_eq!(signers(&proxy, is_kms).len(), 1);
 }
+
+/// A proxy is told which host is meant, and that is all it needs to be told here.
+#[test]
+fn endpoints_are_those_of_the_region_and_its_partition() {
+    let host = |arn: &str, variable: (&str, &str)| {
+        let proxy = Server::http(|_| Response::text(502, ""));
+        let scratch = Scratch::new();
+        scratch.write("a.yaml", PLAIN);
+        let call = aws(&scratch, "", &["encrypt", "--kms", arn, "a.yaml"]).variable(variable.0, variable.1);
+        let call = call.variable("HTTPS_PROXY", &proxy.url()).variable("NO_PROXY", "");
+        let refused = call.variable("AWS_MAX_ATTEMPTS", "1").outcome();
+        assert!(refused.failed_cleanly(), "{}", told(&refused));
+        let seen = proxy.seen();
+        assert_eq!(seen.iter().map(|request| request.method.as_str()).collect::<Vec<_>>(), ["CONNECT"]);
+        seen[0].header("host").expect("a host").to_owned()
+    };
+    let region = ("AWS_REGION", "us-west-1");
+    assert_eq!(host(ARN, region), "kms.us-east-1.amazonaws.com:443");
+    assert_eq!(host("arn:aws-cn:kms:cn-north-1:1:alias/x", region), "kms.cn-north-1.amazonaws.com.cn:443");
+    assert_eq!(
+        host("arn:aws-us-gov:kms:us-gov-west-1:1:key/mrk-x", ("AWS_USE_FIPS_ENDPOINT", "true")),
+        "kms-fips.us-gov-west-1.amazonaws.com:443"
+    );
+    let role = format!("{ARN}+{ROLE}");
+    assert_eq!(host(&role, region), "sts.us-east-1.amazonaws.com:443");
+}

@@ -181,6 +181,51 @@ fn without_credentials_it_is_told_where_they_were_looked_for() {
     assert!(logged_out.contains("`aws sso login --profile team`"), "{logged_out}");
 }
 
+/// The SDK shows the whole request then.
+#[test]
+fn an_endpoint_that_is_none_does_not_bring_the_data_key_to_light() {
+    let scratch = Scratch::new();
+    scratch.write("a.yaml", PLAIN);
+    let said = |endpoint: Option<&str>| {
+        let call =
+            scratch.call(["encrypt", "--kms", ARN, "a.yaml"]).variable("AWS_EC2_METADATA_DISABLED", "true");
+        let call = call.variable("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE").variable("AWS_SECRET_ACCESS_KEY", "s");
+        let outcome = match endpoint {
+            Some(url) => call.variable("AWS_ENDPOINT_URL_KMS", url).outcome(),
+            None => call.outcome(),
+        };
+        assert!(outcome.failed_cleanly(), "{}", told(&outcome));
+        told(&outcome)
+    };
+    for url in ["localhost:4566", "http://", "not a url", "https:///x"] {
+        let said = said(Some(url));
+        assert!(
+            said.contains(&format!("could not load AWS config: AWS_ENDPOINT_URL_KMS: {url:?} is no URL")),
+            "{said}"
+        );
+    }
+    scratch.write("../home/.aws/config", b"[default]\nendpoint_url = localhost:4566\n");
+    let said = said(None);
+    assert!(said.contains("the request cannot be made"), "{said}");
+    assert!(!said.contains("SdkBody") && !said.contains("Plaintext"), "{said}");
+}
+
+/// As in the reference; a job of CI sets them so when it has nothing to set.
+#[test]
+fn an_endpoint_that_is_empty_is_as_good_as_none() {
+    let Some(moto) = Moto::shared() else { return };
+    let key = format!("{}+arn:aws:iam::{ACCOUNT}:role/sops", moto.key("us-east-1"));
+    let scratch = Scratch::new();
+    scratch.write("a.yaml", PLAIN);
+    let call = aws(&scratch, &moto.url(), &["encrypt", "--kms", &key, "a.yaml"]);
+    call.variable("AWS_ENDPOINT_URL_KMS", "").variable("AWS_ENDPOINT_URL_STS", "").stdout();
+    // where the SDK itself asks, it must be told
+    let call = without_credentials(&scratch, &moto.url(), &["encrypt", "--kms", &key, "a.yaml"]);
+    let call = call.variable("AWS_WEB_IDENTITY_TOKEN_FILE", "token").variable("AWS_ENDPOINT_URL_STS", "");
+    let said = told(&call.outcome());
+    assert!(said.contains("could not load AWS config: AWS_ENDPOINT_URL_STS is empty"), "{said}");
+}
+
 #[test]
 fn who_is_silent_is_not_waited_for() {
     let server = Server::silent();
