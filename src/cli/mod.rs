@@ -8,6 +8,7 @@
 mod batch;
 mod child;
 mod commands;
+mod context_repair;
 mod core_dumps;
 mod editor;
 mod environment;

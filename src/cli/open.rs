@@ -1,7 +1,7 @@
 //! Opening an encrypted file: load it, recover the data key, decrypt, say what is odd about it.
 
 use rsops::data_key::DataKey;
-use rsops::document::{EncryptedDocument, MacCheck, PlainDocument};
+use rsops::document::{Decrypted, EncryptedDocument, MacCheck, PlainDocument};
 use rsops::keys::{DecryptionOrder, recover};
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
@@ -9,6 +9,7 @@ use rsops::store::{Format, Store};
 use rsops::tree::Source;
 use zeroize::Zeroizing;
 
+use super::context_repair::offer;
 use super::error::CommandError;
 use super::place::{KeyServices, Place};
 use super::ui::Component;
@@ -18,6 +19,8 @@ pub(super) struct Opened {
     pub(super) document: PlainDocument,
     pub(super) metadata: Metadata,
     pub(super) data_key: DataKey,
+    /// What is in the file now, if it was repaired on the way.
+    pub(super) rewritten: Option<Source>,
 }
 
 /// Reads an encrypted file.
@@ -64,11 +67,23 @@ pub(super) fn decrypt(
     check: MacCheck,
     nonces: Option<&mut Nonces>,
 ) -> Result<Opened, CommandError> {
+    if let Some(repair) = offer(place, &encrypted.metadata)? {
+        return repair.open(place, encrypted, services, check, nonces);
+    }
     let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
     place.ui.debug(Component::Sops, "Decrypting tree", &[]);
-    let (decrypted, metadata) = encrypted
+    let decrypted = encrypted
         .decrypt(&data_key, check, nonces)
         .map_err(|error| CommandError::Decrypt { file: place.shown(), error })?;
+    Ok(opened(place, decrypted, data_key))
+}
+
+/// A file that was decrypted; says what is odd about it.
+pub(super) fn opened(
+    place: &Place,
+    (decrypted, metadata): (Decrypted, Metadata),
+    data_key: DataKey,
+) -> Opened {
     place.warn_of_duplicates(&decrypted.document.tree);
     for comment in &decrypted.loose_comments {
         place.ui.warn(
@@ -78,7 +93,7 @@ pub(super) fn decrypt(
             &[("comment", &comment.text)],
         );
     }
-    Ok(Opened { document: decrypted.document, metadata, data_key })
+    Opened { document: decrypted.document, metadata, data_key, rewritten: None }
 }
 
 /// The text of a document in the output format.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::age::{Identities, IdentitySources, Prompt, Recipient};
 #[cfg(feature = "gcp")]
 use super::gcp_kms::{GcpKms, GcpKmsSettings};
+#[cfg(feature = "aws")]
+use super::aws_kms::{AwsKms, AwsSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -24,6 +26,9 @@ pub struct Settings {
     /// How to reach Google Cloud KMS.
     #[cfg(feature = "gcp")]
     pub gcp_kms: GcpKmsSettings,
+    /// What the environment says of AWS.
+    #[cfg(feature = "aws")]
+    pub aws: AwsSettings,
 }
 
 /// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
@@ -34,12 +39,15 @@ pub struct LocalKeys {
     prompt: Arc<dyn Prompt>,
     #[cfg(feature = "gcp")]
     gcp_kms: GcpKms,
+    #[cfg(feature = "aws")]
+    aws: AwsKms,
 }
 
 impl LocalKeys {
     /// Nothing is read, started or connected before a key needs it.
     #[cfg_attr(
         not(any(feature = "age", feature = "gcp")),
+        not(any(feature = "age", feature = "aws")),
         expect(unused_variables, reason = "no kind of key takes them")
     )]
     pub fn new(settings: Settings) -> Self {
@@ -50,6 +58,8 @@ impl LocalKeys {
             prompt: settings.prompt,
             #[cfg(feature = "gcp")]
             gcp_kms: GcpKms::new(settings.gcp_kms, settings.limits),
+            #[cfg(feature = "aws")]
+            aws: AwsKms::new(settings.aws, settings.limits),
         }
     }
 }
@@ -57,6 +67,7 @@ impl LocalKeys {
 impl KeyService for LocalKeys {
     #[cfg_attr(
         not(any(feature = "age", feature = "gcp")),
+        not(any(feature = "age", feature = "aws")),
         expect(unused_variables, reason = "no kind of key takes it")
     )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
@@ -69,6 +80,8 @@ impl KeyService for LocalKeys {
             ),
             #[cfg(feature = "gcp")]
             Key::GcpKms(key) => Answer::later(self.gcp_kms.wrap(key, share)),
+            #[cfg(feature = "aws")]
+            Key::AwsKms(key) => self.aws.wrap(key, share),
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -81,6 +94,8 @@ impl KeyService for LocalKeys {
             }
             #[cfg(feature = "gcp")]
             Key::GcpKms(gcp) => Answer::later(self.gcp_kms.unwrap(gcp, &key.enc)),
+            #[cfg(feature = "aws")]
+            Key::AwsKms(aws) => self.aws.unwrap(aws, &key.enc),
             other => Answer::Now(Err(not_built(other))),
         }
     }

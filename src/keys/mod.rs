@@ -24,6 +24,8 @@ use crate::tree::{Element, Text, Timestamp, Value};
 
 pub use age_key::AgeKey;
 pub use aws_kms::AwsKmsKey;
+#[cfg(feature = "aws")]
+pub use aws_kms::{AccessKey, AwsKms, AwsSettings};
 pub use azure_kv::AzureKvKey;
 pub use changes::{GroupChanges, compare};
 pub use failure::{KeyFailure, RecoverError, Words};

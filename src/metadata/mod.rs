@@ -72,6 +72,13 @@ impl Metadata {
         kinds
     }
 
+    /// Whether the file was written by a release before this one, as far as its version tells.
+    pub fn is_older_than(&self, version: &str) -> bool {
+        let own = self.version.trim_start_matches('v');
+        // what the first generation wrote is no version of three numbers
+        own.starts_with("1.") || release(own).is_some_and(|own| Some(own) < release(version))
+    }
+
     /// Raises the version to ours if it is older, or none at all. It is never lowered (cli.md §7.7).
     pub fn raise_version(&mut self) {
         if release(&self.version) < release(FORMAT_VERSION) {
@@ -112,6 +119,21 @@ mod tests {
         let data_key = DataKey::generate().expect("random numbers");
         let refused = metadata.wrap(&data_key, &[]).expect_err("nobody can wrap for them");
         assert!(refused.to_string().ends_with("does not know: a, z]"), "{refused}");
+    }
+
+    #[test]
+    fn versions_that_are_none_are_not_older() {
+        let is_old = |version: &str| {
+            let mut metadata = Metadata::new(Vec::new(), Selection::All, Coverage::All);
+            version.clone_into(&mut metadata.version);
+            metadata.is_older_than("3.3.0")
+        };
+        for older in ["1.18", "1.x", "2.0.0", "3.2.99", "v3.0.0", "3.3.0-rc.1", "3.2.0+build"] {
+            assert!(is_old(older), "{older}");
+        }
+        for other in ["3.3.0", "v3.3.0", "3.3.0+build", "3.13.2", "", "x", "3.2", "0.9"] {
+            assert!(!is_old(other), "{other}");
+        }
     }
 
     #[test]

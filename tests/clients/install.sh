@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fetches the programs that tests/clients runs, into the target directory. What is there already is not fetched again.
+# Fetches the programs that tests/clients and tests/keys run, into the target directory. What is there already is not
+# fetched again.
 set -eu
 
 cargo_target=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}
@@ -39,6 +40,7 @@ venv/bin/pip install -q --disable-pip-version-check \
     pre-commit==4.7.0 \
     google-auth==2.63.0 \
     google-cloud-kms==3.18.0 \
+    'moto[server]==5.2.5' \
     pre-commit-hook-ensure-sops==1.1 \
     pydantic-settings-sops==0.1.2 \
     requests==2.34.2 \

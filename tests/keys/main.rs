@@ -4,6 +4,8 @@
 
 #[cfg(feature = "gcp")]
 mod gcp_kms;
+#[cfg(feature = "aws")]
+mod aws_kms;
 mod limits;
 #[path = "../support/server/mod.rs"]
 mod server;

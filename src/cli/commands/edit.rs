@@ -86,8 +86,9 @@ impl Edit {
         let mut nonces = Nonces::default();
         let encrypted = parse(place, source.clone())?;
         let opened = decrypt(place, encrypted, services, &order, self.mac.check(), Some(&mut nonces))?;
-        let Opened { document, metadata, data_key } = opened;
-        Ok(Subject { document, metadata, data_key, nonces, on_disk: Some(source) })
+        let Opened { document, metadata, data_key, rewritten } = opened;
+        let on_disk = Some(rewritten.unwrap_or(source));
+        Ok(Subject { document, metadata, data_key, nonces, on_disk })
     }
 
     /// The example of the format, for the keys that `encrypt` would take (cli.md §10.4).

@@ -68,7 +68,7 @@ impl Set {
 
         let mut nonces = Nonces::default();
         let opened = open(&place, &services, &order, self.mac.check(), Some(&mut nonces))?;
-        let Opened { mut document, metadata, data_key } = opened;
+        let Opened { mut document, metadata, data_key, .. } = opened;
         let first = document.tree.branches.first_mut().ok_or(CommandError::NoDocument)?;
         let change = first.set(&path, value).map_err(CommandError::Set)?;
         let store = place.output_store(&configuration);

@@ -55,7 +55,7 @@ impl Unset {
 
         let mut nonces = Nonces::default();
         let opened = open(&place, &services, &order, self.mac.check(), Some(&mut nonces))?;
-        let Opened { mut document, metadata, data_key } = opened;
+        let Opened { mut document, metadata, data_key, .. } = opened;
         let first = document.tree.branches.first_mut().ok_or(CommandError::NoDocument)?;
         match first.unset(&path) {
             Err(error) if error.is_absence() && self.idempotent.idempotent => {

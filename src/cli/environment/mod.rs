@@ -4,6 +4,8 @@
 mod age;
 #[cfg(feature = "gcp")]
 mod gcp;
+#[cfg(feature = "aws")]
+mod aws;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,7 @@ pub(super) fn as_called(text: &str) -> String {
 
 /// The home directory, if the environment knows one.
 #[cfg(any(feature = "age", feature = "gcp"))]
+#[cfg_attr(not(feature = "age"), allow(dead_code, reason = "not every kind of key looks there"))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
@@ -55,5 +58,7 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
         #[cfg(feature = "gcp")]
         gcp_kms: gcp::settings(),
+        #[cfg(feature = "aws")]
+        aws: aws::settings(),
     })
 }

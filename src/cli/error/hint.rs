@@ -81,6 +81,13 @@ impl CommandError {
                 "the creation rules are in .sops.yaml, here or in a directory above; --config names another file"
                     .to_owned()
             }
+            Self::ContextBug(error) => return error.hint(),
+            Self::RepairPrompt(_) => {
+                "answer y or n; nobody is asked if standard output is no terminal, as in `rsops decrypt … | cat`".to_owned()
+            }
+            Self::RewrapRepaired(_) => {
+                "`rsops decrypt … | cat` decrypts the file without wrapping its data key anew".to_owned()
+            }
             Self::Prompt(_) => "answer y or n; --yes answers for you".to_owned(),
             Self::Load { file, error: LoadError::Store(_) } => {
                 format!("{file} may be no encrypted file, or one of another format, which --input-type names")

@@ -136,6 +136,13 @@ impl fmt::Display for CommandError {
                 write!(f, "Error decrypting tree: Error walking tree: {error}")
             }
             Self::Decrypt { error, .. } => error.fmt(f),
+            Self::ContextBug(error) => write!(
+                f,
+                "Failed to decrypt, meaning there is likely another problem from the encryption context bug: {error}"
+            ),
+            Self::RepairDeclined => f.write_str("Exiting. User responded no"),
+            Self::RepairPrompt(error) => error.fmt(f),
+            Self::RewrapRepaired(error) => write!(f, "Could not re-encrypt data key: {error}"),
             Self::Extract(error) => write!(f, "error truncating tree: {error}"),
             Self::Set(error) | Self::Unset(error) => error.fmt(f),
             Self::Editor(error) => write!(f, "Could not run editor: {error}"),
