@@ -1,10 +1,12 @@
 //! The key service in this process.
 
-#[cfg(feature = "age")]
+#[cfg(any(feature = "age", feature = "azure"))]
 use std::sync::Arc;
 
 #[cfg(feature = "age")]
 use super::age::{Identities, IdentitySources, Prompt, Recipient};
+#[cfg(feature = "azure")]
+use super::azure_kv::AzureVaults;
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -19,6 +21,9 @@ pub struct Settings {
     /// Who is asked for pass phrases.
     #[cfg(feature = "age")]
     pub prompt: Arc<dyn Prompt>,
+    /// Access to the vaults of Azure. Keys are asked for their versions with it too, so it is shared.
+    #[cfg(feature = "azure")]
+    pub azure: Arc<AzureVaults>,
 }
 
 /// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
@@ -27,23 +32,33 @@ pub struct LocalKeys {
     age: Identities,
     #[cfg(feature = "age")]
     prompt: Arc<dyn Prompt>,
+    #[cfg(feature = "azure")]
+    azure: Arc<AzureVaults>,
 }
 
 impl LocalKeys {
     /// Nothing is read, started or connected before a key needs it.
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes them"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "azure")),
+        expect(unused_variables, reason = "no kind of key takes them")
+    )]
     pub fn new(settings: Settings) -> Self {
         Self {
             #[cfg(feature = "age")]
             age: Identities::new(settings.age, settings.prompt.clone()),
             #[cfg(feature = "age")]
             prompt: settings.prompt,
+            #[cfg(feature = "azure")]
+            azure: settings.azure,
         }
     }
 }
 
 impl KeyService for LocalKeys {
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes it"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "azure")),
+        expect(unused_variables, reason = "no kind of key takes it")
+    )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
@@ -52,6 +67,8 @@ impl KeyService for LocalKeys {
                     .map_err(|e| e.to_string())
                     .and_then(|recipient| recipient.wrap(share, &*self.prompt).map_err(|e| e.to_string())),
             ),
+            #[cfg(feature = "azure")]
+            Key::AzureKv(key) => Answer::later(self.azure.wrap(key, share)),
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -62,6 +79,8 @@ impl KeyService for LocalKeys {
             Key::Age(age) => {
                 Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
             }
+            #[cfg(feature = "azure")]
+            Key::AzureKv(azure) => Answer::later(self.azure.unwrap(azure, &key.enc)),
             other => Answer::Now(Err(not_built(other))),
         }
     }

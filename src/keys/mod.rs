@@ -25,6 +25,8 @@ use crate::tree::{Element, Text, Timestamp, Value};
 pub use age_key::AgeKey;
 pub use aws_kms::AwsKmsKey;
 pub use azure_kv::AzureKvKey;
+#[cfg(feature = "azure")]
+pub use azure_kv::{AzureSettings, AzureVaults};
 pub use changes::{GroupChanges, compare};
 pub use failure::{KeyFailure, RecoverError, Words};
 pub use gcp_kms::GcpKmsKey;

@@ -52,7 +52,7 @@ impl Encrypt {
         let place = Place::new(ui.clone(), input, &self.formats)?;
         let configuration = place.configuration(&self.global)?;
         let services = key_services(&ui, &self.services)?;
-        let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection)?;
+        let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection, &services)?;
 
         let document =
             PlainDocument::load(&*place.input_store(), place.read()?.into()).map_err(CommandError::Parse)?;

@@ -57,8 +57,9 @@ impl Rotate {
         let services = key_services(&ui, &self.services)?;
         let order = self.order.order()?;
         let common = self.aws.common_or_warn(&ui);
-        let added = self.added.lists().keys(&common)?;
-        let removed = self.removed.lists().keys(&common)?;
+        let mut added = self.added.lists().keys(&common)?;
+        let mut removed = self.removed.lists().keys(&common)?;
+        services.complete(added.iter_mut().chain(&mut removed))?;
 
         let mut opened = open(&place, &services, &order, self.mac.check(), None)?;
         change_keys(&mut opened.metadata, added, &removed);

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "age")]
 mod age;
+#[cfg(feature = "azure")]
+mod azure;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
+#[cfg_attr(not(feature = "age"), allow(dead_code, reason = "not every kind of key looks there"))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
@@ -48,5 +51,7 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         age: age::identity_sources(),
         #[cfg(feature = "age")]
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
+        #[cfg(feature = "azure")]
+        azure: Arc::new(rsops::keys::AzureVaults::new(azure::credentials(), limits)),
     })
 }

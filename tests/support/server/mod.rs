@@ -8,6 +8,9 @@
 // every test binary uses its own part of this
 #![allow(dead_code)]
 
+#[cfg(feature = "azure")]
+pub(crate) mod azure;
+
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
