@@ -529,8 +529,27 @@ fn a_vault_of_another_tenant_is_for_guests() {
 #[test]
 fn a_vault_with_too_much_to_do_is_asked_again() {
     let desk = Desk::sealed();
-    desk.azure.throttle(1);
+    desk.azure.throttle(1, 1);
     assert_eq!(desk.plain(), TEXT);
+    // nobody waits for what comes after the limit
+    desk.azure.throttle(9, 3600);
+    let begin = Instant::now();
+    let outcome = desk.outcome(desk.call(&["decrypt", "a.yaml"]));
+    fails_with(&outcome, 128, &["HTTP 429 Throttled", "try again later"]);
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_token_that_the_vault_does_not_know_is_not_shown() {
+    let desk = Desk::sealed();
+    let (az, _) = logged_in(&desk);
+    let issued = desk.azure.token();
+    let path = desk.program("az", &az.replace("\"accessToken\": \"", "\"accessToken\": \"stale-"));
+    let variables = with(desk.azure.variables(), &[("PATH", &path), ("AZURE_TOKEN_CREDENTIALS", "dev")]);
+    let outcome = desk.outcome(desk.call_with(&["decrypt", "a.yaml"], &variables));
+    let words = ["HTTP 401 Unauthorized: AKV10000", "asked with AzureCLICredential", "az login --tenant"];
+    fails_with(&outcome, 128, &words);
+    assert!(!flat(&outcome).contains("stale-") && !flat(&outcome).contains(&issued));
 }
 
 #[test]

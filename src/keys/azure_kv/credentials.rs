@@ -23,7 +23,7 @@ use super::certificate::{Certificate, ChainOfTrust};
 use super::executor::Patient;
 use super::managed_identity::{self, Host};
 use super::reason::{NoToken, told};
-use super::transport::{Route, http_client, login_options};
+use super::transport::{Route, TRUST, http_client, login_options};
 use crate::keys::remote::Limits;
 
 /// Where tokens come from if nobody names another cloud.
@@ -328,7 +328,7 @@ fn no_token(setbacks: &[(Link, String)]) -> NoToken {
     } else if says("AADSTS70021") || says("AADSTS700213") || says("AADSTS700211") {
         "the application has no federated credential for this workload: check issuer, subject and audience"
     } else if says("is not trusted") {
-        "SSL_CERT_FILE names a file with the authorities to trust, if a proxy or a server of your own is meant"
+        TRUST
     } else if says("az login") || says("azd auth login") {
         "log in again with `az login`"
     } else if says("AADSTS") {

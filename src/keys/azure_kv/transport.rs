@@ -20,7 +20,11 @@ use azure_core::time;
 use futures_util::future::BoxFuture;
 
 use super::reason::{NoToken, http_status};
-use crate::keys::remote::Limits;
+use crate::keys::remote::{Limits, hinted};
+
+/// What to do where nobody can be trusted.
+pub(super) const TRUST: &str =
+    "SSL_CERT_FILE names a file with the authorities to trust, if a proxy or a server of your own is meant";
 
 /// How often something is asked again (keys.md §1.5).
 const RETRIES: u32 = 3;
@@ -40,7 +44,8 @@ pub(super) fn http_client(limits: Limits, route: Route) -> Result<Arc<dyn HttpCl
         // no service of these redirects, and a token must not go elsewhere
         .redirect(reqwest::redirect::Policy::none());
     let builder = if route == Route::Direct { builder.no_proxy() } else { builder };
-    let client = builder.build().map_err(|error| texts(&error).join(": "))?;
+    // there are no certificates, or a proxy is none
+    let client = builder.build().map_err(|error| hinted(&texts(&error).join(": "), TRUST))?;
     Ok(Arc::new(Wire { client: Arc::new(client), listener: Listener::Nobody }))
 }
 
@@ -228,9 +233,7 @@ impl NoConnection {
     /// What helps.
     pub(super) fn hint(&self) -> &'static str {
         match self.cause {
-            Cause::Certificate => {
-                "SSL_CERT_FILE names a file with the authorities to trust, if a proxy or a server of your own is meant"
-            }
+            Cause::Certificate => TRUST,
             Cause::Name => "check the name of the vault, and the network settings",
             Cause::Other => "check the network, the firewall and the proxy settings (HTTPS_PROXY, NO_PROXY)",
         }

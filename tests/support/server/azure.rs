@@ -55,6 +55,7 @@ struct State {
     certificate: Vec<u8>,
     mood: Mood,
     throttled: usize,
+    pause: u32,
 }
 
 struct Version {
@@ -140,9 +141,10 @@ impl Azure {
         lock(&self.state).mood = mood;
     }
 
-    /// The vault has too much to do for so many requests.
-    pub(crate) fn throttle(&self, requests: usize) {
-        lock(&self.state).throttled = requests;
+    /// The vault has too much to do for so many requests, and wants this pause in seconds.
+    pub(crate) fn throttle(&self, requests: usize, pause: u32) {
+        let mut state = lock(&self.state);
+        (state.throttled, state.pause) = (requests, pause);
     }
 
     /// The certificate that the application may log in with from now on: a PEM file of it and its key.
@@ -318,12 +320,8 @@ impl State {
         }
         if self.throttled > 0 {
             self.throttled -= 1;
-            return refusal(
-                429,
-                "Throttled",
-                "Request was not processed because too many requests were received.",
-                "",
-            );
+            let text = "Request was not processed because too many requests were received.";
+            return refusal(429, "Throttled", text, "").with("Retry-After", &self.pause.to_string());
         }
         if !request.query.contains("api-version=7") && !request.query.contains("api-version=20") {
             return refusal(400, "BadParameter", "api-version must be specified", "");
