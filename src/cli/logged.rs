@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "azure")]
+use rsops::keys::AzureKvKey;
 use rsops::keys::{Answer, Key, KeyService, MasterKey, Share};
 
 use super::ui::{Component, Ui};
@@ -36,6 +38,13 @@ pub(super) fn say_split(ui: &Ui, groups: usize, threshold: usize) {
         "Splitting data key with Shamir Secret Sharing",
         &[("parts", &groups.to_string()), ("quorum", &quorum.to_string())],
     );
+}
+
+/// The current version of a key was found out, or was not: that is called a failed encryption (keys.md §1.4).
+#[cfg(feature = "azure")]
+pub(super) fn say_version(ui: &Ui, key: &AzureKvKey, version: Option<&str>) {
+    let message = if version.is_some() { "Version fetch succeeded" } else { "Encryption failed" };
+    ui.info(Component::AzureKv, message, &[("key", &key.name), ("version", version.unwrap_or_default())]);
 }
 
 /// What is done to a data key.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use rsops::config::{Config, ConfigError, absolute as absolute_in, search};
 use rsops::data_key::DataKey;
-use rsops::keys::{KeyService, LocalKeys, WrapFailure};
+#[cfg(feature = "azure")]
+use rsops::keys::AzureVaults;
+use rsops::keys::{Key, KeyService, LocalKeys, WrapFailure};
 use rsops::metadata::Metadata;
 use rsops::store::{Format, Indent, Store};
 use rsops::tree::{TextBuffer, Tree};
@@ -15,6 +17,8 @@ use zeroize::Zeroizing;
 
 use super::environment::settings;
 use super::error::CommandError;
+#[cfg(feature = "azure")]
+use super::logged::say_version;
 use super::logged::{Logged, say_split};
 use super::options::{FormatOptions, GlobalOptions, KeyServiceOptions};
 use super::ui::{Component, Ui};
@@ -205,11 +209,33 @@ fn is_missing(error: &ConfigError, options: &GlobalOptions) -> bool {
 pub(super) struct KeyServices {
     services: Vec<Logged>,
     ui: Arc<Ui>,
+    #[cfg(feature = "azure")]
+    azure: Arc<AzureVaults>,
 }
 
 impl KeyServices {
     pub(super) fn list(&self) -> Vec<&dyn KeyService> {
         self.services.iter().map(|service| service as &dyn KeyService).collect()
+    }
+
+    /// Finds out what keys of the command line or of a rule leave open: the version of a key of Azure, which is the
+    /// current one from now on (keys.md §7.1). It is asked for here even if no key service of ours is wanted.
+    #[cfg_attr(not(feature = "azure"), expect(unused_variables, reason = "nobody can be asked"))]
+    pub(super) fn complete<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k mut Key>,
+    ) -> Result<(), CommandError> {
+        #[cfg(feature = "azure")]
+        for key in keys {
+            if let Key::AzureKv(key) = key
+                && key.version.is_empty()
+            {
+                let version = self.azure.current_version(key);
+                say_version(&self.ui, key, version.as_deref().ok());
+                key.version = version.map_err(CommandError::KeyVersion)?;
+            }
+        }
+        Ok(())
     }
 
     /// Wraps a data key for all keys of a file.
@@ -227,12 +253,20 @@ pub(super) fn key_services(ui: &Arc<Ui>, options: &KeyServiceOptions) -> Result<
     if let Some(url) = options.keyservice.iter().find(|url| !url.is_empty()) {
         return Err(CommandError::RemoteKeyService(url.clone()));
     }
+    let settings = settings(ui)?;
+    #[cfg(feature = "azure")]
+    let azure = settings.azure.clone();
     let mut services: Vec<Box<dyn KeyService>> = Vec::new();
     if options.enable_local_keyservice {
-        services.push(Box::new(LocalKeys::new(settings(ui)?)));
+        services.push(Box::new(LocalKeys::new(settings)));
     }
     let logged = services.into_iter().map(|service| Logged::new(service, ui.clone()));
-    Ok(KeyServices { services: logged.collect(), ui: ui.clone() })
+    Ok(KeyServices {
+        services: logged.collect(),
+        ui: ui.clone(),
+        #[cfg(feature = "azure")]
+        azure,
+    })
 }
 
 /// Whether something stands there, be it a dangling link.

@@ -2,7 +2,7 @@
 
 use rsops::config::{ConfigError, ResolvedRule};
 use rsops::data_key::DataKey;
-use rsops::keys::KeyGroup;
+use rsops::keys::{Key, KeyGroup};
 use rsops::mac::Coverage;
 use rsops::metadata::Metadata;
 use rsops::selection::{Selection, SelectionError, Selectors};
@@ -28,6 +28,7 @@ impl Plan {
         configuration: &Configuration,
         keys: &KeyOptions,
         selection: &SelectionOptions,
+        services: &KeyServices,
     ) -> Result<Self, CommandError> {
         let own_keys = keys.keys()?;
         let rule = match configuration {
@@ -54,7 +55,7 @@ impl Plan {
                 (select(&selectors, &own)?, coverage)
             }
         };
-        let groups = match own_keys {
+        let mut groups = match own_keys {
             Some(keys) => vec![KeyGroup::new(keys)],
             None => rule.key_groups,
         };
@@ -62,6 +63,7 @@ impl Plan {
             return Err(CommandError::NoKeys);
         }
         let threshold = keys.threshold.threshold()?.unwrap_or(rule.shamir_threshold);
+        services.complete(keys_of(&mut groups))?;
         Ok(Self { groups, threshold, selection, coverage })
     }
 
@@ -72,6 +74,11 @@ impl Plan {
         let data_key = new_data_key(&mut metadata, services)?;
         Ok((data_key, metadata))
     }
+}
+
+/// The keys of all groups.
+pub(super) fn keys_of(groups: &mut [KeyGroup]) -> impl Iterator<Item = &mut Key> {
+    groups.iter_mut().flat_map(|group| &mut group.keys).map(|master_key| &mut master_key.key)
 }
 
 /// A new data key, wrapped for all keys of the metadata.

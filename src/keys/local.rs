@@ -1,6 +1,6 @@
 //! The key service in this process.
 
-#[cfg(feature = "age")]
+#[cfg(any(feature = "age", feature = "azure"))]
 use std::sync::Arc;
 
 #[cfg(feature = "age")]
@@ -9,6 +9,8 @@ use super::age::{Identities, IdentitySources, Prompt, Recipient};
 use super::gcp_kms::{GcpKms, GcpKmsSettings};
 #[cfg(feature = "aws")]
 use super::aws_kms::{AwsKms, AwsSettings};
+#[cfg(feature = "azure")]
+use super::azure_kv::AzureVaults;
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -29,6 +31,9 @@ pub struct Settings {
     /// What the environment says of AWS.
     #[cfg(feature = "aws")]
     pub aws: AwsSettings,
+    /// Access to the vaults of Azure. Keys are asked for their versions with it too, so it is shared.
+    #[cfg(feature = "azure")]
+    pub azure: Arc<AzureVaults>,
 }
 
 /// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
@@ -41,6 +46,8 @@ pub struct LocalKeys {
     gcp_kms: GcpKms,
     #[cfg(feature = "aws")]
     aws: AwsKms,
+    #[cfg(feature = "azure")]
+    azure: Arc<AzureVaults>,
 }
 
 impl LocalKeys {
@@ -48,6 +55,7 @@ impl LocalKeys {
     #[cfg_attr(
         not(any(feature = "age", feature = "gcp")),
         not(any(feature = "age", feature = "aws")),
+        not(any(feature = "age", feature = "azure")),
         expect(unused_variables, reason = "no kind of key takes them")
     )]
     pub fn new(settings: Settings) -> Self {
@@ -60,6 +68,8 @@ impl LocalKeys {
             gcp_kms: GcpKms::new(settings.gcp_kms, settings.limits),
             #[cfg(feature = "aws")]
             aws: AwsKms::new(settings.aws, settings.limits),
+            #[cfg(feature = "azure")]
+            azure: settings.azure,
         }
     }
 }
@@ -68,6 +78,7 @@ impl KeyService for LocalKeys {
     #[cfg_attr(
         not(any(feature = "age", feature = "gcp")),
         not(any(feature = "age", feature = "aws")),
+        not(any(feature = "age", feature = "azure")),
         expect(unused_variables, reason = "no kind of key takes it")
     )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
@@ -82,6 +93,8 @@ impl KeyService for LocalKeys {
             Key::GcpKms(key) => Answer::later(self.gcp_kms.wrap(key, share)),
             #[cfg(feature = "aws")]
             Key::AwsKms(key) => self.aws.wrap(key, share),
+            #[cfg(feature = "azure")]
+            Key::AzureKv(key) => Answer::later(self.azure.wrap(key, share)),
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -96,6 +109,8 @@ impl KeyService for LocalKeys {
             Key::GcpKms(gcp) => Answer::later(self.gcp_kms.unwrap(gcp, &key.enc)),
             #[cfg(feature = "aws")]
             Key::AwsKms(aws) => self.aws.unwrap(aws, &key.enc),
+            #[cfg(feature = "azure")]
+            Key::AzureKv(azure) => Answer::later(self.azure.unwrap(azure, &key.enc)),
             other => Answer::Now(Err(not_built(other))),
         }
     }

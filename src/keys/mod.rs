@@ -27,6 +27,8 @@ pub use aws_kms::AwsKmsKey;
 #[cfg(feature = "aws")]
 pub use aws_kms::{AccessKey, AwsKms, AwsSettings};
 pub use azure_kv::AzureKvKey;
+#[cfg(feature = "azure")]
+pub use azure_kv::{AzureSettings, AzureVaults};
 pub use changes::{GroupChanges, compare};
 pub use failure::{KeyFailure, RecoverError, Words};
 pub use gcp_kms::GcpKmsKey;

@@ -35,6 +35,8 @@ cd "$clients"
 python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check \
     ansible-core==2.19.14 \
+    azure-identity==1.27.0 \
+    azure-keyvault-keys==4.11.3 \
     click==8.5.1 \
     jsonschema==4.26.0 \
     pre-commit==4.7.0 \

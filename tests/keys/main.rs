@@ -6,6 +6,8 @@
 mod gcp_kms;
 #[cfg(feature = "aws")]
 mod aws_kms;
+#[cfg(feature = "azure")]
+mod azure;
 mod limits;
 #[path = "../support/server/mod.rs"]
 mod server;

@@ -98,7 +98,7 @@ impl Edit {
         configuration: &Configuration,
         services: &KeyServices,
     ) -> Result<Subject, CommandError> {
-        let plan = Plan::resolve(place, configuration, &self.keys, &self.selection)?;
+        let plan = Plan::resolve(place, configuration, &self.keys, &self.selection, services)?;
         let (data_key, metadata) = plan.data_key(services).map_err(|error| match error {
             CommandError::Wrap(error) => CommandError::WrapEdited(error),
             error => error,

@@ -60,7 +60,7 @@ impl Encrypt {
         let place = Place::new(ui.clone(), input, &self.formats)?;
         let configuration = place.configuration(&self.global)?;
         let services = key_services(&ui, &self.services)?;
-        let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection)?;
+        let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection, &services)?;
         let encrypted = encrypt(&place, plan, &configuration, &services)?;
         target.write(&place, &encrypted)
     }
@@ -77,7 +77,7 @@ impl Encrypt {
             if !entry.named && !is_named(&configuration, &place)? {
                 return Ok(Done::Passed);
             }
-            let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection)?;
+            let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection, &services)?;
             match encrypt(&place, plan, &configuration, &services) {
                 // so that it can be called again when it was interrupted
                 Err(CommandError::AlreadyEncrypted) if !entry.named => return Ok(Done::Unchanged),

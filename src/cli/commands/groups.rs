@@ -83,7 +83,8 @@ impl Add {
         }
         let change = Change::open(self.change)?;
         // the reference passes over keys that are none, so that the group lacks them (policy.md §3)
-        let keys = self.keys.lists().keys(&self.aws.common_or_warn(&change.place.ui))?;
+        let mut keys = self.keys.lists().keys(&self.aws.common_or_warn(&change.place.ui))?;
+        change.services.complete(&mut keys)?;
         change.apply(|groups| groups.push(KeyGroup::new(keys)))
     }
 }

@@ -88,14 +88,10 @@ impl Rotate {
         let services = key_services(ui, &self.services)?;
         let order = self.order.order()?;
         let common = self.aws.common_or_warn(ui);
-        Ok(Rotation {
-            configuration,
-            services,
-            order,
-            check: self.mac.check(),
-            added: self.added.lists().keys(&common)?,
-            removed: self.removed.lists().keys(&common)?,
-        })
+        let mut added = self.added.lists().keys(&common)?;
+        let mut removed = self.removed.lists().keys(&common)?;
+        services.complete(added.iter_mut().chain(&mut removed))?;
+        Ok(Rotation { configuration, services, order, check: self.mac.check(), added, removed })
     }
 
     /// The file; that it is missing has a code of its own if keys are to be changed (cli.md §6.1).

@@ -15,6 +15,7 @@ use crate::cli::key_changes::Colours;
 use crate::cli::open::{load, recover_data_key};
 use crate::cli::options::{FormatOptions, GlobalOptions, InputOptions, KeyServiceOptions};
 use crate::cli::place::{Configuration, Input, KeyServices, Place, configuration, key_services};
+use crate::cli::plan::keys_of;
 use crate::cli::prompt::confirm;
 use crate::cli::rewrap::rewrap;
 use crate::cli::ui::Ui;
@@ -194,7 +195,9 @@ impl Updater {
 
     fn rule(&self, place: &Place) -> Result<ResolvedRule, CommandError> {
         let config: &Config = self.configuration.as_ref().ok_or(CommandError::NoConfiguration)?;
-        config.creation_rule(&place.name, &[]).map_err(CommandError::Config)
+        let mut rule = config.creation_rule(&place.name, &[]).map_err(CommandError::Config)?;
+        self.services.complete(keys_of(&mut rule.key_groups))?;
+        Ok(rule)
     }
 }
 

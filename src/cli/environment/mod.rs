@@ -6,6 +6,8 @@ mod age;
 mod gcp;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "azure")]
+mod azure;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -60,5 +62,7 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         gcp_kms: gcp::settings(),
         #[cfg(feature = "aws")]
         aws: aws::settings(),
+        #[cfg(feature = "azure")]
+        azure: Arc::new(rsops::keys::AzureVaults::new(azure::credentials(), limits)),
     })
 }

@@ -70,6 +70,9 @@ pub(super) enum CommandError {
     ExtractPath(PathError),
     EncryptionContext,
     Key(ParseKeyError),
+    /// A key of Azure without a version.
+    #[cfg(feature = "azure")]
+    KeyVersion(String),
     /// Selectors from the command line, or merged with those of a rule.
     Selection(SelectionError),
     /// Selectors from a rule.
@@ -261,6 +264,8 @@ impl CommandError {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Usage(_) | Self::BadBoolean { .. } | Self::CurrentDirectory(_) | Self::NoStack(_) => 1,
             Self::NoValue(_) | Self::UselessFlag { .. } => 1,
+            #[cfg(feature = "azure")]
+            Self::KeyVersion(_) => 1,
             Self::RemoteKeyService(_) | Self::Limits(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
             Self::FileStatus(_)

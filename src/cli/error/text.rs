@@ -81,6 +81,8 @@ impl fmt::Display for CommandError {
             Self::ExtractPath(error) => write!(f, "error parsing --extract path: {error}"),
             Self::EncryptionContext => f.write_str("Invalid KMS encryption context format"),
             Self::Key(error) => error.fmt(f),
+            #[cfg(feature = "azure")]
+            Self::KeyVersion(reason) => f.write_str(reason),
             Self::Selection(SelectionError::Several) => {
                 write!(f, "Error: cannot use more than one of {SELECTORS} in the same file")
             }

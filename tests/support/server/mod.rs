@@ -12,6 +12,8 @@
 pub(crate) mod gcp;
 #[cfg(feature = "aws")]
 pub(crate) mod moto;
+#[cfg(feature = "azure")]
+pub(crate) mod azure;
 
 use std::convert::Infallible;
 use std::fs;
@@ -103,12 +105,18 @@ impl Authority {
     fn new() -> Self {
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).expect("no names");
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        // by any other name the server's certificate would seem to have signed itself
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
         let key = rcgen::KeyPair::generate().expect("a key");
         let root = parameters.self_signed(&key).expect("a certificate");
         let issuer = rcgen::Issuer::new(parameters, key);
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names =
+            ["localhost", "127.0.0.1", "*.vault.example", "login.microsoftonline.com"].map(str::to_owned);
         let own_key = rcgen::KeyPair::generate().expect("a key");
-        let own = rcgen::CertificateParams::new(names).expect("names").signed_by(&own_key, &issuer);
+        let mut own = rcgen::CertificateParams::new(names).expect("names");
+        own.use_authority_key_identifier_extension = true;
+        let own = own.signed_by(&own_key, &issuer);
         let chain = vec![own.expect("a certificate").der().clone()];
         let private = PrivateKeyDer::try_from(own_key.serialize_der()).expect("a key");
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private);

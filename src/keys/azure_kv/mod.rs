@@ -1,11 +1,31 @@
-//! Azure Key Vault keys.
+//! Azure Key Vault keys (keys.md §7).
+
+#[cfg(feature = "azure")]
+mod certificate;
+#[cfg(feature = "azure")]
+mod client;
+#[cfg(feature = "azure")]
+mod credentials;
+#[cfg(feature = "azure")]
+mod executor;
+#[cfg(feature = "azure")]
+mod managed_identity;
+#[cfg(feature = "azure")]
+mod reason;
+#[cfg(feature = "azure")]
+mod transport;
 
 use std::fmt;
+
+#[cfg(feature = "azure")]
+pub use client::AzureVaults;
+#[cfg(feature = "azure")]
+pub use credentials::AzureSettings;
 
 use super::ParseKeyError;
 
 /// A key of Azure Key Vault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AzureKvKey {
     /// `https://<vault>`, without a slash at the end.
     pub vault_url: String,
