@@ -26,7 +26,7 @@ mod private_dir;
 mod prompt;
 mod rewrap;
 mod signals;
-#[cfg(feature = "age")]
+#[cfg(any(feature = "age", feature = "pgp"))]
 mod terminal;
 mod ui;
 mod user;

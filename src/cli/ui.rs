@@ -116,7 +116,7 @@ impl Ui {
     }
 
     /// A line for the person who waits.
-    #[cfg(feature = "age")]
+    #[cfg(any(feature = "age", feature = "pgp"))]
     pub(super) fn note(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{text}");
     }

@@ -1,10 +1,14 @@
 //! The key service in this process.
 
-#[cfg(feature = "age")]
+#[cfg(any(feature = "age", feature = "pgp"))]
 use std::sync::Arc;
 
+#[cfg(any(feature = "age", feature = "pgp"))]
+use super::Prompt;
 #[cfg(feature = "age")]
-use super::age::{Identities, IdentitySources, Prompt, Recipient};
+use super::age::{Identities, IdentitySources, Recipient};
+#[cfg(feature = "pgp")]
+use super::pgp::{Pgp, PgpSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -16,8 +20,11 @@ pub struct Settings {
     /// Where age identities may be.
     #[cfg(feature = "age")]
     pub age: IdentitySources,
+    /// Where GnuPG and its files are.
+    #[cfg(feature = "pgp")]
+    pub pgp: PgpSettings,
     /// Who is asked for pass phrases.
-    #[cfg(feature = "age")]
+    #[cfg(any(feature = "age", feature = "pgp"))]
     pub prompt: Arc<dyn Prompt>,
 }
 
@@ -27,15 +34,22 @@ pub struct LocalKeys {
     age: Identities,
     #[cfg(feature = "age")]
     prompt: Arc<dyn Prompt>,
+    #[cfg(feature = "pgp")]
+    pgp: Arc<Pgp>,
 }
 
 impl LocalKeys {
     /// Nothing is read, started or connected before a key needs it.
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes them"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "pgp")),
+        expect(unused_variables, reason = "no kind of key takes them")
+    )]
     pub fn new(settings: Settings) -> Self {
         Self {
             #[cfg(feature = "age")]
             age: Identities::new(settings.age, settings.prompt.clone()),
+            #[cfg(feature = "pgp")]
+            pgp: Arc::new(Pgp::new(settings.pgp, settings.prompt.clone())),
             #[cfg(feature = "age")]
             prompt: settings.prompt,
         }
@@ -43,7 +57,10 @@ impl LocalKeys {
 }
 
 impl KeyService for LocalKeys {
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes it"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "pgp")),
+        expect(unused_variables, reason = "no kind of key takes it")
+    )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
@@ -52,6 +69,10 @@ impl KeyService for LocalKeys {
                     .map_err(|e| e.to_string())
                     .and_then(|recipient| recipient.wrap(share, &*self.prompt).map_err(|e| e.to_string())),
             ),
+            #[cfg(feature = "pgp")]
+            Key::Pgp(key) => {
+                Answer::later(self.pgp.clone().wrap(key.fingerprint.clone(), Share::new(share.to_vec())))
+            }
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -62,6 +83,8 @@ impl KeyService for LocalKeys {
             Key::Age(age) => {
                 Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
             }
+            #[cfg(feature = "pgp")]
+            Key::Pgp(_) => Answer::Now(self.pgp.unwrap(&key.enc)),
             other => Answer::Now(Err(not_built(other))),
         }
     }

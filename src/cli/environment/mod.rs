@@ -2,6 +2,10 @@
 
 #[cfg(feature = "age")]
 mod age;
+#[cfg(any(feature = "age", feature = "pgp"))]
+mod agent;
+#[cfg(feature = "pgp")]
+mod pgp;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -36,7 +40,7 @@ fn home() -> Option<PathBuf> {
 }
 
 /// What this machine has to wrap and unwrap with. Nothing is looked at that no key asks for.
-#[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "nobody is asked"))]
+#[cfg_attr(not(any(feature = "age", feature = "pgp")), expect(unused_variables, reason = "nobody is asked"))]
 pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
     let limits = match text("SOPS_KMS_TIMEOUT").filter(|limit| !limit.is_empty()) {
         Some(limit) => Limits::parse(&limit).map_err(CommandError::Limits)?,
@@ -46,7 +50,9 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         limits,
         #[cfg(feature = "age")]
         age: age::identity_sources(),
-        #[cfg(feature = "age")]
+        #[cfg(feature = "pgp")]
+        pgp: pgp::settings(),
+        #[cfg(any(feature = "age", feature = "pgp"))]
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
     })
 }
