@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod limits;
+mod pgp;
 #[path = "../support/server/mod.rs"]
 mod server;
 #[path = "../support/mod.rs"]

@@ -125,7 +125,8 @@ fn find(program: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, Failure
         return Ok(program.into());
     }
     let refused = |reason: &str| Failure::Start(format!("exec: {:?}: {reason}", program.to_string_lossy()));
-    let folders = search_path.unwrap_or_default().as_bytes().split(|byte| *byte == b':');
+    let path = search_path.filter(|path| !path.is_empty());
+    let folders = path.into_iter().flat_map(|path| path.as_bytes().split(|byte| *byte == b':'));
     let found = |folder| Path::new(OsStr::from_bytes(folder)).join(program);
     match folders.map(found).find(|path| is_executable(path)) {
         Some(path) if path.is_absolute() => Ok(path),

@@ -10,6 +10,8 @@
 //! ```
 
 #[cfg(feature = "pgp")]
+mod armor;
+#[cfg(feature = "pgp")]
 mod client;
 #[cfg(feature = "pgp")]
 mod gpg;
@@ -21,6 +23,8 @@ mod passphrase;
 mod ring;
 #[cfg(feature = "pgp")]
 mod settings;
+#[cfg(all(test, feature = "pgp"))]
+mod tests;
 
 use std::fmt;
 

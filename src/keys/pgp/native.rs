@@ -5,7 +5,6 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
-use sequoia_openpgp::armor::{self, ReaderMode};
 use sequoia_openpgp::cert::Preferences as _;
 use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation as _;
 use sequoia_openpgp::cert::amalgamation::key::{PrimaryKey as _, ValidKeyAmalgamation};
@@ -22,6 +21,7 @@ use sequoia_openpgp::types::{Features, HashAlgorithm, RevocationStatus, Symmetri
 use sequoia_openpgp::{Cert, Error, KeyHandle};
 use zeroize::Zeroizing;
 
+use super::armor;
 use super::client::MAX_OUTPUT;
 use super::passphrase::{ATTEMPTS, Asked};
 use super::ring::Ring;
@@ -111,7 +111,7 @@ fn lenient_policy() -> StandardPolicy<'static> {
 /// Unwraps with whatever secret key fits.
 pub(super) fn decrypt(home: &Path, enc: &str, asked: Asked<'_>) -> Result<Share, String> {
     let ring = Ring::secret(home).map_err(|reason| format!("could not load secring: {reason}"))?;
-    let message = dearmored(enc)?;
+    let message = armor::decode(enc).map_err(|reason| format!("armor decoding failed: {reason}"))?;
     open(&message, Recipients { ring: &ring, asked }).map_err(|error| match error.downcast_ref::<Error>() {
         Some(Error::ManipulatedMessage) => {
             "the key could not be decrypted with any of the PGP entries".to_owned()
@@ -122,16 +122,6 @@ pub(super) fn decrypt(home: &Path, enc: &str, asked: Asked<'_>) -> Result<Share,
         }
         _ => format!("reading PGP message failed: {error}"),
     })
-}
-
-fn dearmored(enc: &str) -> Result<Vec<u8>, String> {
-    if !enc.lines().any(|line| line.trim_start().starts_with("-----BEGIN")) {
-        return Err("armor decoding failed: EOF".to_owned());
-    }
-    let mut message = Vec::new();
-    let mut armor = armor::Reader::from_bytes(enc.as_bytes(), ReaderMode::Tolerant(None));
-    armor.read_to_end(&mut message).map_err(|error| format!("armor decoding failed: {error}"))?;
-    Ok(message)
 }
 
 fn open(message: &[u8], recipients: Recipients<'_>) -> sequoia_openpgp::Result<Share> {
