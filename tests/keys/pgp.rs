@@ -1,15 +1,23 @@
 //! PGP with the user's `gpg`, and with keyring files where there is none.
 
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::support::keys::{fixture, make_private};
 use crate::support::outcome::{Outcome, fails_with};
 use crate::support::program::is_installed;
+use crate::support::pty::Pty;
 use crate::support::scratch::{Call, Scratch};
 
 const RSA: &str = "0240BA4021AF37050BF09C0250F9C9326E811E5C";
 const ECC: &str = "5C83CCF6399D26E1874C7A11C2AF353E77BBCA1C";
+/// With the pass phrase `sesame`.
+const PROTECTED: &str = "0AF37AD43401338BE52C9C3E0E613F7A17EB47B7";
 const BOTH: [&str; 2] = ["pgp-rsa", "pgp-ecc"];
 
 const NATIVE: &str = "github.com/ProtonMail/go-crypto/openpgp error: ";
@@ -56,15 +64,15 @@ fn fake(scratch: &Scratch, name: &str, script: &str) -> String {
 
 /// A GnuPG home of the old kind: only files, both keys in them.
 fn ring_home(scratch: &Scratch) -> String {
+    ring_home_of(scratch, &["keys/pgp-rsa.asc", "keys/pgp-ecc.asc"])
+}
+
+fn ring_home_of(scratch: &Scratch, keys: &[&str]) -> String {
     let home = scratch.root().join("rings");
-    std::fs::create_dir(&home).expect("our own folder");
-    let mut ring = Vec::new();
-    for name in BOTH {
-        let armored =
-            std::fs::read_to_string(fixture("keys").join(format!("{name}.asc"))).expect("a test key");
-        ring.extend(dearmored(&armored));
-    }
-    std::fs::write(home.join("pubring.gpg"), ring).expect("our own folder");
+    fs::create_dir(&home).expect("our own folder");
+    let read = |name: &&str| fs::read_to_string(fixture(name)).expect("a test key");
+    let ring: Vec<u8> = keys.iter().flat_map(|name| dearmored(&read(name))).collect();
+    fs::write(home.join("pubring.gpg"), ring).expect("our own folder");
     home.display().to_string()
 }
 
@@ -188,7 +196,7 @@ fn gpg_hides_recipients_that_are_found_again() {
     }
     let scratch = scratch();
     let home = scratch.gnupg(&["pgp-ecc"]);
-    std::fs::write(home.join("gpg.conf"), "throw-keyids\n").expect("our own folder");
+    fs::write(home.join("gpg.conf"), "throw-keyids\n").expect("our own folder");
     scratch.write("e.yaml", &encrypt(&scratch, ECC).keys(["pgp-ecc"]).stdout());
     assert_eq!(scratch.call(["decrypt", "e.yaml"]).keys(["pgp-ecc"]).stdout(), PLAIN);
     let rings = ring_home(&scratch);
@@ -219,7 +227,7 @@ fn new_key(home: &Path, line: &str, options: &[&str]) -> String {
          cv25519\nSubkey-Usage: encrypt\nName-Email: somebody@example.org\n{line}\n%commit\n"
     );
     let file = home.join("parameters");
-    std::fs::write(&file, parameters).expect("our own folder");
+    fs::write(&file, parameters).expect("our own folder");
     let file = file.display().to_string();
     gpg(home, &[options, &["--status-fd", "1", "--generate-key", &file]].concat());
     let list = gpg(home, &["--with-colons", "--list-keys"]);
@@ -230,7 +238,7 @@ fn new_key(home: &Path, line: &str, options: &[&str]) -> String {
 }
 
 #[test]
-fn many_recipients_are_wrapped_at_once() {
+fn many_recipients_do_not_hinder_each_other() {
     if !gpg_is_installed() {
         return;
     }
@@ -320,6 +328,87 @@ fn full_pipes_do_not_stop_it() {
     let endless = fake(&scratch, "endless", "exec yes");
     let outcome = encrypt(&scratch, RSA).variable("SOPS_GPG_EXEC", &endless).outcome();
     assert!(outcome.failed_cleanly(), "{}", outcome.messages());
+}
+
+/// A file for the key with the pass phrase, and a home in which only that is.
+fn behind_a_pass_phrase() -> (Scratch, String) {
+    let scratch = scratch();
+    let home = ring_home_of(&scratch, &["pgp/protected.asc"]);
+    scratch.write("e.yaml", &encrypt(&scratch, PROTECTED).variable("GNUPGHOME", &home).stdout());
+    (scratch, home)
+}
+
+fn without_gpg<'a>(scratch: &'a Scratch, home: &str) -> Call<'a> {
+    let call = scratch.call(["decrypt", "--output", "clear", "e.yaml"]).variable("GNUPGHOME", home);
+    call.variable("SOPS_GPG_EXEC", "/nonexistent/gpg")
+}
+
+#[test]
+fn a_pass_phrase_is_asked_for_at_the_terminal_if_there_is_no_agent() {
+    let (scratch, home) = behind_a_pass_phrase();
+    let mut terminal = Pty::start(without_gpg(&scratch, &home).variable("GPG_AGENT_INFO", "").command());
+    terminal.expect("Enter PGP key passphrase: ");
+    terminal.type_line("wrong");
+    terminal.expect("Enter PGP key passphrase: ");
+    terminal.type_line("sesame");
+    let (screen, status) = terminal.end();
+    assert_eq!(status, 0, "{screen}");
+    assert_eq!(scratch.text("clear").as_bytes(), PLAIN);
+}
+
+#[test]
+fn a_pass_phrase_comes_from_the_agent() {
+    let (scratch, home) = behind_a_pass_phrase();
+    let socket = scratch.root().join("S");
+    let listener = UnixListener::bind(&socket).expect("our own folder");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            writeln!(stream, "OK").expect("somebody listens");
+            let lines = BufReader::new(stream.try_clone().expect("a socket")).lines();
+            for line in lines.map_while(Result::ok) {
+                let right =
+                    line.starts_with("GET_PASSPHRASE 6F646742 X Passphrase Unlock+key+6F646742+to+decrypt");
+                let answer = if right || line.starts_with("OPTION") { "OK 736573616d65" } else { "ERR 1" };
+                writeln!(stream, "{answer}").expect("somebody listens");
+            }
+        }
+    });
+    let agent = format!("{}:0:1", socket.display());
+    let outcome = without_gpg(&scratch, &home).variable("GPG_AGENT_INFO", &agent).outcome();
+    assert!(outcome.succeeded() && outcome.stderr.is_empty(), "{}", outcome.messages());
+    assert_eq!(scratch.text("clear").as_bytes(), PLAIN);
+}
+
+#[test]
+fn an_agent_that_is_not_there_leaves_it_to_gpg() {
+    let (scratch, home) = behind_a_pass_phrase();
+    let outcome = without_gpg(&scratch, &home).variable("GPG_AGENT_INFO", "/nonexistent/S:0:1").outcome();
+    let reason = "reading PGP message failed: could not establish connection with gpg-agent: dial unix /nonexistent/S: no \
+                  such file or directory; GnuPG binary error: ";
+    says(&outcome, 128, &[reason, "hint: install GnuPG"]);
+}
+
+#[test]
+fn ctrl_c_ends_gpg_too() {
+    let scratch = scratch();
+    let gpg = fake(&scratch, "gpg", "echo $$ > pid\nexec sleep 60");
+    let mut terminal = Pty::start(encrypt(&scratch, RSA).variable("SOPS_GPG_EXEC", &gpg).command());
+    while !scratch.exists("pid") || scratch.text("pid").is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    terminal.press('c');
+    terminal.end_by_signal();
+    let process = Path::new("/proc").join(scratch.text("pid").trim());
+    // nobody may be there to wait for it: then it is a zombie
+    let is_gone = || fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(" Z "));
+    for _ in 0..1000 {
+        if is_gone() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{} still runs", process.display());
 }
 
 #[test]

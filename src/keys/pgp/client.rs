@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
 
 use super::gpg::{self, Failure};
 use super::native;
@@ -13,25 +13,25 @@ use crate::keys::{Prompt, Share};
 
 /// More than this many bytes are no data key.
 pub(super) const MAX_OUTPUT: u64 = 1 << 20;
-/// How many keys are wrapped at the same time: enough for the processors, and few enough for the locks of GnuPG.
-const AT_ONCE: usize = 8;
 
 /// Both implementations, and what they need to know.
 pub(in crate::keys) struct Pgp {
     settings: PgpSettings,
     prompt: Arc<dyn Prompt>,
-    turns: Semaphore,
+    /// Whose turn it is to wrap. Every gpg locks the keyring for a moment, and one that finds it locked sleeps for much
+    /// longer than that: eight at a time take ten times as long as one after the other.
+    turn: Mutex<()>,
 }
 
 impl Pgp {
     /// Nothing is looked at before a key needs it.
     pub(in crate::keys) fn new(settings: PgpSettings, prompt: Arc<dyn Prompt>) -> Self {
-        Self { settings, prompt, turns: Semaphore::new(AT_ONCE) }
+        Self { settings, prompt, turn: Mutex::new(()) }
     }
 
-    /// Wraps on another thread, since gpg takes its time and other keys need not wait for it.
+    /// Wraps on another thread, so that servers are asked meanwhile.
     pub(in crate::keys) async fn wrap(self: Arc<Self>, name: String, share: Share) -> Result<String, String> {
-        let turn = self.turns.acquire().await;
+        let turn = self.turn.lock().await;
         let this = self.clone();
         let wrapped = tokio::task::spawn_blocking(move || this.wrap_now(&name, &share)).await;
         drop(turn);

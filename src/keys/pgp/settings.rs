@@ -40,3 +40,16 @@ impl GnupgHome {
         home.or_else(|| self.home.clone()).unwrap_or_default().join(".gnupg")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::GnupgHome;
+
+    #[test]
+    fn the_variable_comes_first() {
+        let given = GnupgHome { variable: Some("relative".into()), home: Some("/home".into()) };
+        assert_eq!(given.folder().to_str(), Some("relative"));
+        let default = GnupgHome { variable: None, home: Some("/home".into()) };
+        assert!(default.folder().is_absolute() && default.folder().ends_with(".gnupg"));
+    }
+}
