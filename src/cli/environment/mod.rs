@@ -34,6 +34,10 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
+#[cfg_attr(
+    not(any(feature = "age", feature = "pgp")),
+    allow(dead_code, reason = "not every kind of key has something there")
+)]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)

@@ -23,7 +23,8 @@ mod passphrase;
 mod ring;
 #[cfg(feature = "pgp")]
 mod settings;
-#[cfg(all(test, feature = "pgp"))]
+#[cfg(feature = "pgp")]
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

@@ -318,11 +318,11 @@ fn nobody_is_asked_for_keys_that_do_not_help() {
 }
 
 /// Answers every command with OK, but `GET_PASSPHRASE` with these in turn.
-fn start_agent(folder: &TempDir, answers: &[&'static str]) -> (Agent, Receiver<String>) {
+fn start_agent(folder: &TempDir, answers: Vec<&'static str>) -> (Agent, Receiver<String>) {
     let socket = folder.path().join("S.gpg-agent");
     let listener = UnixListener::bind(&socket).unwrap();
     let (sender, receiver) = channel();
-    let mut answers = answers.to_owned().into_iter();
+    let mut answers = answers.into_iter();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -340,7 +340,7 @@ fn start_agent(folder: &TempDir, answers: &[&'static str]) -> (Agent, Receiver<S
 }
 
 /// The dialogue, in short.
-fn ask_agent(key: &Cert, answers: &[&'static str]) -> (Result<String, String>, Vec<String>) {
+fn ask_agent(key: &Cert, answers: Vec<&'static str>) -> (Result<String, String>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let (agent, commands) = start_agent(&folder, answers);
     let enc = message(&[(&encryption_key(key), true)]);
@@ -355,12 +355,12 @@ fn the_agent_is_asked_and_told_to_forget() {
     let get = format!("GET_PASSPHRASE {id} X Passphrase Unlock+key+{id}+to+decrypt+sops%27s+key");
     let clear = format!("CLEAR_PASSPHRASE {id}");
     let (wrong, right) = ("OK 6e6f", "OK 736573616d65");
-    assert_eq!(ask_agent(&key, &[right]), (Ok("07".repeat(32)), vec![get.clone()]));
+    assert_eq!(ask_agent(&key, vec![right]), (Ok("07".repeat(32)), vec![get.clone()]));
     let commands = vec![get.clone(), clear.clone(), get.clone()];
-    assert_eq!(ask_agent(&key, &[wrong, right]), (Ok("07".repeat(32)), commands));
+    assert_eq!(ask_agent(&key, vec![wrong, right]), (Ok("07".repeat(32)), commands));
     let reason = "reading PGP message failed: function passphrasePrompt called too many times";
     let commands = vec![get, clear].into_iter().cycle().take(6).collect();
-    assert_eq!(ask_agent(&key, &[wrong; 3]), (Err(decrypt_error(reason)), commands));
+    assert_eq!(ask_agent(&key, vec![wrong; 3]), (Err(decrypt_error(reason)), commands));
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn what_the_agent_refuses_is_told() {
         ("ERR 67108922 No data <GPG Agent>", "GPG_ERR_NO_DATA cache miss"),
     ] {
         let reason = format!("reading PGP message failed: gpg-agent passphrase request errored: {reason}");
-        assert_eq!(ask_agent(&key, &[answer]).0, Err(decrypt_error(&reason)));
+        assert_eq!(ask_agent(&key, vec![answer]).0, Err(decrypt_error(&reason)));
     }
     let enc = message(&[(&encryption_key(&key), true)]);
     let agent = Agent { socket: "/nonexistent/S".into(), ..Agent::default() };
