@@ -145,12 +145,7 @@ fn files_of_every_release_open() {
         if !chosen(name) {
             continue;
         }
-        match out_of_scope(file) {
-            Some(reason) => report.set_aside(reason.to_owned()),
-            None => {
-                report.count(name, &format!("sops {}", text(file, "sops_version")), opens(&base, file, bar))
-            }
-        }
+        report.count(name, &format!("sops {}", text(file, "sops_version")), opens(&base, file, bar));
     }
     report.finish();
 }
@@ -159,13 +154,14 @@ fn text<'a>(file: &'a Value, field: &str) -> &'a str {
     file[field].as_str().unwrap_or_else(|| panic!("no {field} in {file}"))
 }
 
-/// A file opens by any one of its keys, so those with an age key are in.
-fn out_of_scope(file: &Value) -> Option<&'static str> {
-    (!has_key(file, "age") && !everything()).then_some("needs PGP")
-}
-
-fn everything() -> bool {
-    setting("RSOPS_SCOPE").as_deref() == Some("all")
+/// What the reference refuses because the date of a key is missing. Its plaintext is that of the releases that have it.
+fn refused_for_a_date(file: &Value) -> Option<&'static str> {
+    let message = file["stderr"].as_str().unwrap_or_default();
+    message.starts_with("parsing time \"\"").then(|| match text(file, "format") {
+        "json" => "python_era/_plain-1.18.json",
+        "yaml" => "python_era/_plain-1.18.yaml",
+        _ => "python_era/_expected-1.18.txt",
+    })
 }
 
 fn has_key(file: &Value, kind: &str) -> bool {
@@ -178,7 +174,7 @@ fn opens(base: &Path, file: &Value, bar: Bar) -> Check {
     let scratch = Scratch::new();
     scratch.write(base_name, &fs::read(base.join(name)).expect("a listed file"));
     let keys = base.join("keys");
-    if has_key(file, "pgp") && everything() {
+    if has_key(file, "pgp") {
         scratch.import_pgp(&keys.join("pgp_secret_keys.asc"));
     }
     let flags = file["flags"].as_array().expect("a list").iter().map(|flag| flag.as_str().expect("text"));
@@ -187,7 +183,8 @@ fn opens(base: &Path, file: &Value, bar: Bar) -> Check {
     let call = scratch.call(arguments).variable("SOPS_AGE_KEY_FILE", &identities.display().to_string());
     let outcome = call.outcome();
     // where the reference is defective the manifest knows the right plaintext
-    let right = file["expected"].as_str().filter(|_| bar == Bar::Policy);
+    let right = file["expected"].as_str().or_else(|| refused_for_a_date(file));
+    let right = right.filter(|_| bar == Bar::Policy);
     outcome.wants(if right.is_some() { Exit::Status(0) } else { exit(&file["exit"]) })?;
     match right.or(file["plaintext"].as_str()).filter(|_| outcome.succeeded()) {
         Some(plaintext) => {

@@ -30,7 +30,7 @@ mod prompt;
 mod repository;
 mod rewrap;
 mod signals;
-#[cfg(feature = "age")]
+#[cfg(any(feature = "age", feature = "pgp"))]
 mod terminal;
 mod ui;
 mod user;

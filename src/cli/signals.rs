@@ -87,7 +87,10 @@ impl Drop for Doomed {
 pub(super) struct TerminalSettings(());
 
 /// Announces that a terminal will not show for a while what is typed.
-#[cfg_attr(not(feature = "age"), expect(dead_code, reason = "only pass phrases are typed unseen"))]
+#[cfg_attr(
+    not(any(feature = "age", feature = "pgp")),
+    expect(dead_code, reason = "only pass phrases are typed unseen")
+)]
 pub(super) fn restore_on_signal(terminal: File) -> TerminalSettings {
     listen();
     arrangements().terminal = tcgetattr(&terminal).ok().map(|settings| (terminal, settings));
@@ -95,7 +98,10 @@ pub(super) fn restore_on_signal(terminal: File) -> TerminalSettings {
 }
 
 /// Waits for a signal that is on its way here to end the program.
-#[cfg_attr(not(feature = "age"), expect(dead_code, reason = "only pass phrases are typed unseen"))]
+#[cfg_attr(
+    not(any(feature = "age", feature = "pgp")),
+    expect(dead_code, reason = "only pass phrases are typed unseen")
+)]
 pub(super) fn await_signal() {
     thread::sleep(Duration::from_secs(1));
 }

@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::sync::Arc;
 
-use rsops::keys::age::Prompt;
-use rsops::keys::age::secrecy::SecretString;
+use rsops::keys::Prompt;
+use rsops::keys::secrecy::SecretString;
 
 use super::error::os_text;
 use super::signals::{await_signal, restore_on_signal};
@@ -78,6 +78,10 @@ impl Prompt for Terminal {
 
     fn message(&self, text: &str) {
         self.ui.note(&format!("age: {text}"));
+    }
+
+    fn remark(&self, text: &str) {
+        self.ui.info(Component::Pgp, text, &[]);
     }
 
     fn warn(&self, text: &str) {

@@ -1,8 +1,11 @@
 //! The key service in this process.
 
 #[cfg(any(feature = "age", feature = "azure"))]
+#[cfg(any(feature = "age", feature = "pgp"))]
 use std::sync::Arc;
 
+#[cfg(any(feature = "age", feature = "pgp"))]
+use super::Prompt;
 #[cfg(feature = "age")]
 use super::age::{Identities, IdentitySources, Prompt, Recipient};
 #[cfg(feature = "gcp")]
@@ -11,6 +14,9 @@ use super::gcp_kms::{GcpKms, GcpKmsSettings};
 use super::aws_kms::{AwsKms, AwsSettings};
 #[cfg(feature = "azure")]
 use super::azure_kv::AzureVaults;
+use super::age::{Identities, IdentitySources, Recipient};
+#[cfg(feature = "pgp")]
+use super::pgp::{Pgp, PgpSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -22,8 +28,11 @@ pub struct Settings {
     /// Where age identities may be.
     #[cfg(feature = "age")]
     pub age: IdentitySources,
+    /// Where GnuPG and its files are.
+    #[cfg(feature = "pgp")]
+    pub pgp: PgpSettings,
     /// Who is asked for pass phrases.
-    #[cfg(feature = "age")]
+    #[cfg(any(feature = "age", feature = "pgp"))]
     pub prompt: Arc<dyn Prompt>,
     /// How to reach Google Cloud KMS.
     #[cfg(feature = "gcp")]
@@ -48,6 +57,8 @@ pub struct LocalKeys {
     aws: AwsKms,
     #[cfg(feature = "azure")]
     azure: Arc<AzureVaults>,
+    #[cfg(feature = "pgp")]
+    pgp: Arc<Pgp>,
 }
 
 impl LocalKeys {
@@ -56,12 +67,15 @@ impl LocalKeys {
         not(any(feature = "age", feature = "gcp")),
         not(any(feature = "age", feature = "aws")),
         not(any(feature = "age", feature = "azure")),
+        not(any(feature = "age", feature = "pgp")),
         expect(unused_variables, reason = "no kind of key takes them")
     )]
     pub fn new(settings: Settings) -> Self {
         Self {
             #[cfg(feature = "age")]
             age: Identities::new(settings.age, settings.prompt.clone()),
+            #[cfg(feature = "pgp")]
+            pgp: Arc::new(Pgp::new(settings.pgp, settings.prompt.clone())),
             #[cfg(feature = "age")]
             prompt: settings.prompt,
             #[cfg(feature = "gcp")]
@@ -79,6 +93,7 @@ impl KeyService for LocalKeys {
         not(any(feature = "age", feature = "gcp")),
         not(any(feature = "age", feature = "aws")),
         not(any(feature = "age", feature = "azure")),
+        not(any(feature = "age", feature = "pgp")),
         expect(unused_variables, reason = "no kind of key takes it")
     )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
@@ -95,6 +110,10 @@ impl KeyService for LocalKeys {
             Key::AwsKms(key) => self.aws.wrap(key, share),
             #[cfg(feature = "azure")]
             Key::AzureKv(key) => Answer::later(self.azure.wrap(key, share)),
+            #[cfg(feature = "pgp")]
+            Key::Pgp(key) => {
+                Answer::later(self.pgp.clone().wrap(key.fingerprint.clone(), Share::new(share.to_vec())))
+            }
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -111,6 +130,8 @@ impl KeyService for LocalKeys {
             Key::AwsKms(aws) => self.aws.unwrap(aws, &key.enc),
             #[cfg(feature = "azure")]
             Key::AzureKv(azure) => Answer::later(self.azure.unwrap(azure, &key.enc)),
+            #[cfg(feature = "pgp")]
+            Key::Pgp(_) => Answer::Now(self.pgp.unwrap(&key.enc)),
             other => Answer::Now(Err(not_built(other))),
         }
     }

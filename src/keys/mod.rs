@@ -5,6 +5,8 @@
 #[cfg(feature = "age")]
 pub mod age;
 mod age_key;
+#[cfg(any(feature = "age", feature = "pgp"))]
+mod agent;
 mod aws_kms;
 mod azure_kv;
 mod changes;
@@ -14,6 +16,8 @@ mod hc_vault;
 mod hckms;
 mod local;
 mod pgp;
+#[cfg(any(feature = "age", feature = "pgp"))]
+mod prompt;
 mod recover;
 mod remote;
 mod service;
@@ -22,7 +26,13 @@ use std::fmt;
 
 use crate::tree::{Element, Text, Timestamp, Value};
 
+/// Texts that are wiped, as the public surface takes them.
+#[cfg(any(feature = "age", feature = "pgp"))]
+pub use secrecy;
+
 pub use age_key::AgeKey;
+#[cfg(any(feature = "age", feature = "pgp"))]
+pub use agent::Agent;
 pub use aws_kms::AwsKmsKey;
 #[cfg(feature = "aws")]
 pub use aws_kms::{AccessKey, AwsKms, AwsSettings};
@@ -38,6 +48,10 @@ pub use hc_vault::HcVaultKey;
 pub use hckms::HcKmsKey;
 pub use local::{LocalKeys, Settings};
 pub use pgp::PgpKey;
+#[cfg(feature = "pgp")]
+pub use pgp::{GnupgHome, PgpSettings};
+#[cfg(any(feature = "age", feature = "pgp"))]
+pub use prompt::{Prompt, Silent};
 pub use recover::{DecryptionOrder, DuplicateKind, WrapFailure, recover, wrap};
 pub use remote::{Limits, ParseLimitsError};
 pub use service::{Answer, KeyService, Share};

@@ -11,7 +11,7 @@ use crate::keys::{
     ParseKeyError, PgpKey,
 };
 use crate::mac::Coverage;
-use crate::selection::{SelectionError, Selectors};
+use crate::selection::{Selection, SelectionError, Selectors};
 use crate::tree::{
     Branch, Element, FloatStyle, Item, ParseTimestampError, Scalar, Text, Timestamp, Value, float_text,
     parse_bool, parse_prefixed_int,
@@ -109,12 +109,23 @@ impl Metadata {
                 text => Some(Timestamp::parse(text).map_err(MetadataError::LastModified)?),
             },
             mac: mac.into(),
-            selection: selectors.selection().map_err(MetadataError::Selection)?,
+            selection: selection(&selectors, &version).map_err(MetadataError::Selection)?,
             coverage: if only_encrypted { Coverage::OnlyEncrypted } else { Coverage::All },
             version,
             unknown,
         })
     }
+}
+
+/// The releases before 1.7 encrypted everything. Those in Python that did not always said which values they left out,
+/// so that a file of version 0 or 1 that says nothing is older.
+fn selection(selectors: &Selectors, version: &str) -> Result<Selection, SelectionError> {
+    // 1.0 is a number in YAML, and may have become 1
+    let is_of_python = matches!(version.split('.').next(), Some("0" | "1"));
+    if is_of_python && *selectors == Selectors::default() {
+        return Ok(Selection::All);
+    }
+    selectors.selection()
 }
 
 fn is_key_list(name: &str) -> bool {

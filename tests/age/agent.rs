@@ -4,9 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, channel};
 
-use rsops::keys::age::Agent;
-
-use rsops::keys::age::{IdentitySources, Prompt, Silent};
+use rsops::keys::age::IdentitySources;
+use rsops::keys::{Agent, Prompt, Silent};
 
 use super::{Arc, Path, Person, WRAPPED, fixture, hex, read, sources, unwrap_by};
 

@@ -12,8 +12,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rsops::keys::age::secrecy::SecretString;
-use rsops::keys::age::{Identities, IdentitySources, Prompt, Recipient, Silent};
+use rsops::keys::age::{Identities, IdentitySources, Recipient};
+use rsops::keys::secrecy::SecretString;
+use rsops::keys::{Prompt, Silent};
 
 const WRAPPED: [(&str, &str); 6] = [
     ("a1", "6128a0b8a3bb45593aeb352c1d61a89dd1bcf956ddc0e06e169bacee17215f6b"),
@@ -75,6 +76,10 @@ impl Prompt for Person {
 
     fn message(&self, text: &str) {
         self.hear(format!("message: {text}"));
+    }
+
+    fn remark(&self, text: &str) {
+        self.hear(format!("remark: {text}"));
     }
 
     fn warn(&self, text: &str) {

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use rsops::keys::age::{Recipient, Silent};
+use rsops::keys::Silent;
+use rsops::keys::age::Recipient;
 
 use super::{Person, hex, read, unwrap, unwrap_by, with_key};
 

@@ -1,6 +1,7 @@
 //! ssh keys as identities: containers, pass phrases, messages (keys.md §2.6).
 
-use rsops::keys::age::{IdentitySources, Recipient, Silent};
+use rsops::keys::Silent;
+use rsops::keys::age::{IdentitySources, Recipient};
 
 use super::{Person, fixture, hex, read, sources, unwrap, unwrap_by, with_ssh};
 

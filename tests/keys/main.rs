@@ -9,6 +9,7 @@ mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure;
 mod limits;
+mod pgp;
 #[path = "../support/server/mod.rs"]
 mod server;
 #[path = "../support/mod.rs"]

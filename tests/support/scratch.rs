@@ -113,6 +113,11 @@ impl Scratch {
             .clone()
     }
 
+    /// The GnuPG home that a call with these keys gets.
+    pub(crate) fn gnupg(&self, names: &[&str]) -> PathBuf {
+        self.gnupg_home(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    }
+
     /// A key that is not one of ours joins those of the empty set.
     pub(crate) fn import_pgp(&self, key: &Path) {
         import(key, &self.gnupg_home(&[]));

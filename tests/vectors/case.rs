@@ -16,8 +16,6 @@ pub(crate) struct Case {
     pub(crate) fact: String,
     pub(crate) config: Option<String>,
     pub(crate) story: Story,
-    /// `case.json` as written, to be searched.
-    pub(crate) source: String,
     files: Files,
 }
 
@@ -219,8 +217,7 @@ impl Case {
 
     fn read(name: &str, files: Files) -> serde_json::Result<Self> {
         let source = files.get("case.json").ok_or_else(|| serde_json::Error::custom("missing"))?;
-        let source = String::from_utf8_lossy(source).into_owned();
-        let mut fields: Map<String, Value> = serde_json::from_str(&source)?;
+        let mut fields: Map<String, Value> = serde_json::from_slice(source)?;
         let mut text = |field| fields.remove(field).and_then(|value| value.as_str().map(str::to_owned));
         if text("case").as_deref() != Some(name) {
             return Err(serde_json::Error::custom("has another name"));
@@ -236,7 +233,7 @@ impl Case {
         } else {
             Story::Document(serde_json::from_value(fields.into())?)
         };
-        Ok(Self { name: name.to_owned(), fact, config, story, source, files })
+        Ok(Self { name: name.to_owned(), fact, config, story, files })
     }
 
     pub(crate) fn file(&self, name: &str) -> &[u8] {

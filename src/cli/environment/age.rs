@@ -3,10 +3,10 @@
 use std::env;
 use std::path::PathBuf;
 
-use rsops::keys::age::secrecy::SecretString;
-use rsops::keys::age::{Agent, IdentitySources};
+use rsops::keys::age::IdentitySources;
+use rsops::keys::secrecy::SecretString;
 
-use super::{home, text};
+use super::{agent, home, text};
 
 /// The user's configuration directory, or why it is unknown (keys.md §2.4).
 fn config_dir() -> Result<PathBuf, String> {
@@ -48,32 +48,6 @@ pub(super) fn identity_sources() -> IdentitySources {
         key_file: env::var_os("SOPS_AGE_KEY_FILE"),
         key_cmd: env::var_os("SOPS_AGE_KEY_CMD"),
         config_dir: config_dir(),
-        agent: gpg_agent(),
+        agent: agent::gpg_agent(),
     }
-}
-
-/// The socket of a running gpg-agent (keys.md §4.2).
-fn gpg_agent() -> Option<Agent> {
-    let socket = match text("GPG_AGENT_INFO") {
-        Some(info) => {
-            let path = info.split(':').next().unwrap_or_default().to_owned();
-            if path.is_empty() {
-                return None;
-            }
-            PathBuf::from(path)
-        }
-        None => {
-            let own = home()?.join(".gnupg/S.gpg-agent");
-            match env::var_os("XDG_RUNTIME_DIR") {
-                Some(runtime) if !own.exists() => PathBuf::from(runtime).join("gnupg/S.gpg-agent"),
-                _ => own,
-            }
-        }
-    };
-    Some(Agent {
-        socket,
-        display: text("DISPLAY").filter(|display| !display.is_empty()),
-        tty_name: std::fs::read_link("/proc/self/fd/0").ok().map(|tty| tty.to_string_lossy().into_owned()),
-        tty_type: text("TERM").unwrap_or_default(),
-    })
 }

@@ -8,6 +8,10 @@ mod gcp;
 mod aws;
 #[cfg(feature = "azure")]
 mod azure;
+#[cfg(any(feature = "age", feature = "pgp"))]
+mod agent;
+#[cfg(feature = "pgp")]
+mod pgp;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -40,13 +44,17 @@ pub(super) fn as_called(text: &str) -> String {
 /// The home directory, if the environment knows one.
 #[cfg(any(feature = "age", feature = "gcp"))]
 #[cfg_attr(not(feature = "age"), allow(dead_code, reason = "not every kind of key looks there"))]
+#[cfg_attr(
+    not(any(feature = "age", feature = "pgp")),
+    allow(dead_code, reason = "not every kind of key has something there")
+)]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
 /// What this machine has to wrap and unwrap with. Nothing is looked at that no key asks for.
-#[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "nobody is asked"))]
+#[cfg_attr(not(any(feature = "age", feature = "pgp")), expect(unused_variables, reason = "nobody is asked"))]
 pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
     let limits = match text("SOPS_KMS_TIMEOUT").filter(|limit| !limit.is_empty()) {
         Some(limit) => Limits::parse(&limit).map_err(CommandError::Limits)?,
@@ -56,7 +64,9 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         limits,
         #[cfg(feature = "age")]
         age: age::identity_sources(),
-        #[cfg(feature = "age")]
+        #[cfg(feature = "pgp")]
+        pgp: pgp::settings(),
+        #[cfg(any(feature = "age", feature = "pgp"))]
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
         #[cfg(feature = "gcp")]
         gcp_kms: gcp::settings(),

@@ -5,9 +5,10 @@ use std::fmt;
 use age_core::format::{FileKey, Stanza};
 
 use super::bech32::{self, Bech32Error};
+use super::hybrid;
 use super::plugin::{self, PluginIdentityError};
 use super::unwrap::{Cause, each};
-use super::{Prompt, hybrid};
+use crate::keys::Prompt;
 
 /// A longer line ends the reading, as in the reference.
 const MAX_LINE: usize = 64 * 1024;

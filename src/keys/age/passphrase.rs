@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use age::secrecy::{ExposeSecret, SecretString};
 use age_core::format::{FileKey, Stanza};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::Prompt;
-use super::agent::{Agent, Request};
 use super::armor::{self, ArmorError};
 use super::envelope::{Envelope, OpenError};
 use super::identity::{Identity, IdentityText, Line};
 use super::unwrap::{self, Cause};
+use crate::keys::Prompt;
+use crate::keys::agent::{Agent, AgentError, Request};
 
 /// A file of this size is refused.
 pub(super) const MAX_SIZE: usize = 16 * 1024 * 1024;
@@ -137,12 +137,12 @@ impl EncryptedFile {
         let description = format!("Enter passphrase for identity '{}':", self.location);
         let unread = |reason| Cause::IdentityFile(format!("could not read passphrase: {reason}"));
         let request = Request { cache_key, prompt: "Passphrase", description: &description };
-        match agent.and_then(|agent| Some((agent, agent.get(&request)?))) {
-            Some((agent, answer)) => {
-                let error = |error| unread(format!("gpg-agent passphrase request errored: {error}"));
-                answer.map(|passphrase| (passphrase, Some(agent))).map_err(error)
+        match agent.map(|agent| (agent, agent.get(&request))) {
+            Some((agent, Ok(passphrase))) => Ok((passphrase, Some(agent))),
+            None | Some((_, Err(AgentError::Unreachable(_)))) => {
+                prompt.passphrase(&description).map(|passphrase| (passphrase, None)).map_err(unread)
             }
-            None => prompt.passphrase(&description).map(|passphrase| (passphrase, None)).map_err(unread),
+            Some((_, Err(error))) => Err(unread(format!("gpg-agent passphrase request errored: {error}"))),
         }
     }
 

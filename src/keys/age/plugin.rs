@@ -10,14 +10,15 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use age::secrecy::ExposeSecret;
 use age_core::format::{FileKey, Stanza, grease_the_joint};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use secrecy::ExposeSecret;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::recipient::PluginNameError;
-use super::{Prompt, bech32, envelope};
+use super::{bech32, envelope};
+use crate::keys::Prompt;
 use crate::os_error::os_text;
 
 /// After this much silence the person is told what is being waited for.

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::bech32::{self, Bech32Error};
 use super::plugin;
-use super::{Prompt, armor, envelope, hybrid, ssh};
+use super::{armor, envelope, hybrid, ssh};
+use crate::keys::Prompt;
 
 /// A recipient. Its text, an ssh comment included, is the name of the key.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,14 +6,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use age::secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::agent::Agent;
 use super::command::{self, CommandError};
 use super::identity::{IdentityError, IdentityText, Line};
 use super::passphrase::{self, EncryptedFile, EncryptedFileError};
 use super::ssh::{Origin, SshKey, SshKeyError};
+use crate::keys::Agent;
 use crate::os_error::os_text;
 
 pub(super) const SSH_KEY_FILE: &str = "SOPS_AGE_SSH_PRIVATE_KEY_FILE";

@@ -3,19 +3,20 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use age::secrecy::{ExposeSecret, SecretString};
 use age_core::format::{FileKey, Stanza};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use curve25519_dalek::edwards::EdwardsPoint;
 use rsa::pkcs8::PrivateKeyInfo;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::pem::{PemBlock, Protection};
 use super::recipient::RecipientError;
 use super::unwrap::Cause;
-use super::{Prompt, recipient, unwrap};
+use super::{recipient, unwrap};
+use crate::keys::Prompt;
 use crate::os_error::os_text;
 
 /// age makes no stanza for smaller keys.

@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 
 use super::armor::{self, ArmorError};
 use super::envelope::{Envelope, HeaderError, OpenError};
+use super::identity::IdentityText;
 use super::identity::{Identity, IdentityError};
 use super::sources::{Content, IdentitySources, LoadError, Outcome, SshSource, TextSource};
-use super::{Prompt, identity::IdentityText};
+use crate::keys::Prompt;
 
 pub(super) const BAD_CHUNK: &str =
     "failed to decrypt and authenticate payload chunk, file may be corrupted or tampered with";

@@ -2,14 +2,15 @@
 
 use std::fs;
 
-use age::secrecy::SecretString;
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::armor::{self, Unarmored};
 use super::envelope::{Envelope, OpenError};
 use super::identity::Identity;
+use super::passphrase;
 use super::unwrap::{BAD_CHUNK, Cause};
-use super::{Silent, passphrase};
+use crate::keys::Silent;
 
 struct Vector {
     expect: String,

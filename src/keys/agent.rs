@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use age::secrecy::SecretString;
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::os_error::os_text;
@@ -24,6 +24,8 @@ pub struct Agent {
 /// What an agent answered instead of a pass phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AgentError {
+    /// There is none to talk to, and why.
+    Unreachable(String),
     /// The person declined.
     Cancel,
     /// Nothing to show and nothing kept.
@@ -37,6 +39,7 @@ pub(super) enum AgentError {
 impl fmt::Display for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreachable(reason) => f.write_str(reason),
             Self::Cancel => f.write_str("gpgagent: Cancel"),
             Self::NoData => f.write_str("GPG_ERR_NO_DATA cache miss"),
             Self::Option(line) => write!(f, "gpgagent: response to OPTION was {line}"),
@@ -55,16 +58,16 @@ pub(super) struct Request<'a> {
 }
 
 impl Agent {
-    /// Asks for a pass phrase. `None` if there is no agent to ask: then the terminal is asked.
-    pub(super) fn get(&self, request: &Request<'_>) -> Option<Result<SecretString, AgentError>> {
+    /// Asks for a pass phrase.
+    pub(super) fn get(&self, request: &Request<'_>) -> Result<SecretString, AgentError> {
         let mut connection = Connection::open(self)?;
-        Some(connection.options(self).and_then(|()| connection.passphrase(request)))
+        connection.options(self)?;
+        connection.passphrase(request)
     }
 
     /// Makes the agent forget, so that a wrong pass phrase is not given again.
     pub(super) fn forget(&self, cache_key: &str) -> Result<(), AgentError> {
-        let mut connection =
-            Connection::open(self).ok_or_else(|| AgentError::Other("cannot connect".to_owned()))?;
+        let mut connection = Connection::open(self)?;
         let answer = connection.command(&format!("CLEAR_PASSPHRASE {}", form_encode(cache_key)))?;
         if answer.starts_with("OK") { Ok(()) } else { Err(AgentError::Other(answer.to_string())) }
     }
@@ -80,16 +83,22 @@ struct Connection(std::io::BufReader<Socket>);
 
 impl Connection {
     #[cfg(unix)]
-    fn open(agent: &Agent) -> Option<Self> {
-        let socket = Socket::connect(&agent.socket).ok()?;
-        let mut connection = Self(std::io::BufReader::new(socket));
-        let greeting = connection.answer().ok()?;
-        greeting.starts_with("OK").then_some(connection)
+    fn open(agent: &Agent) -> Result<Self, AgentError> {
+        let unreachable =
+            |reason: &str| AgentError::Unreachable(format!("dial unix {}: {reason}", agent.socket.display()));
+        let failed = |error: std::io::Error| unreachable(&os_text(&error));
+        let mut connection = Self(std::io::BufReader::new(Socket::connect(&agent.socket).map_err(failed)?));
+        let greeting = connection.answer().map_err(failed)?;
+        if greeting.starts_with("OK") {
+            Ok(connection)
+        } else {
+            Err(unreachable(&format!("it says {:?}", greeting.trim_end())))
+        }
     }
 
     #[cfg(not(unix))]
-    fn open(_: &Agent) -> Option<Self> {
-        None
+    fn open(_: &Agent) -> Result<Self, AgentError> {
+        Err(AgentError::Unreachable("there are no sockets for it on this system".to_owned()))
     }
 
     fn options(&mut self, agent: &Agent) -> Result<(), AgentError> {
