@@ -8,11 +8,15 @@ use std::sync::Arc;
 use rsops::config::{Config, ConfigError, absolute as absolute_in, search};
 use rsops::data_key::DataKey;
 use rsops::keys::{KeyService, LocalKeys, WrapFailure};
+#[cfg(feature = "keyservice")]
+use rsops::keyservice::{Address, Client};
 use rsops::metadata::Metadata;
 use rsops::store::{Format, Indent, Store};
 use rsops::tree::{TextBuffer, Tree};
 use zeroize::Zeroizing;
 
+#[cfg(feature = "keyservice")]
+use super::environment::limits;
 use super::environment::settings;
 use super::error::CommandError;
 use super::logged::{Logged, say_split};
@@ -195,13 +199,13 @@ fn is_missing(error: &ConfigError, options: &GlobalOptions) -> bool {
 
 /// Who wraps and unwraps data keys, in the order in which they are asked.
 pub(super) struct KeyServices {
-    services: Vec<Logged>,
+    services: Vec<Box<dyn KeyService>>,
     ui: Arc<Ui>,
 }
 
 impl KeyServices {
     pub(super) fn list(&self) -> Vec<&dyn KeyService> {
-        self.services.iter().map(|service| service as &dyn KeyService).collect()
+        self.services.iter().map(|service| &**service).collect()
     }
 
     /// Wraps a data key for all keys of a file.
@@ -216,15 +220,50 @@ impl KeyServices {
 
 /// The key services that the options allow.
 pub(super) fn key_services(ui: &Arc<Ui>, options: &KeyServiceOptions) -> Result<KeyServices, CommandError> {
-    if let Some(url) = options.keyservice.iter().find(|url| !url.is_empty()) {
-        return Err(CommandError::RemoteKeyService(url.clone()));
-    }
     let mut services: Vec<Box<dyn KeyService>> = Vec::new();
     if options.enable_local_keyservice {
-        services.push(Box::new(LocalKeys::new(settings(ui)?)));
+        let local = LocalKeys::new(settings(ui)?);
+        services.push(Box::new(Logged::new(Box::new(local), ui.clone())));
     }
-    let logged = services.into_iter().map(|service| Logged::new(service, ui.clone()));
-    Ok(KeyServices { services: logged.collect(), ui: ui.clone() })
+    let urls = options.keyservice.iter().map(|url| url.trim()).filter(|url| !url.is_empty());
+    services.extend(remote_services(ui, urls)?);
+    Ok(KeyServices { services, ui: ui.clone() })
+}
+
+/// The services at these addresses. What they do is said in their own logs.
+#[cfg(feature = "keyservice")]
+fn remote_services<'a>(
+    ui: &Ui,
+    urls: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    let mut services: Vec<Box<dyn KeyService>> = Vec::new();
+    for url in urls {
+        match Address::parse(url) {
+            Ok(address) => {
+                let shown = address.to_string();
+                ui.info(Component::Cmd, "Connecting to key service", &[("address", &shown)]);
+                services.push(Box::new(Client::new(address, limits()?)));
+            }
+            Err(error) => ui.warn(
+                Component::Cmd,
+                "Error parsing URI for keyservice, skipping",
+                &[("uri", url), ("error", &error.to_string())],
+            ),
+        }
+    }
+    Ok(services)
+}
+
+/// A build without them refuses them.
+#[cfg(not(feature = "keyservice"))]
+fn remote_services<'a>(
+    _: &Ui,
+    mut urls: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    match urls.next() {
+        Some(url) => Err(CommandError::RemoteKeyService(url.to_owned())),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Whether something stands there, be it a dangling link.

@@ -8,6 +8,8 @@ pub(super) mod exec_env;
 pub(super) mod exec_file;
 pub(super) mod filestatus;
 pub(super) mod groups;
+#[cfg(feature = "keyservice")]
+pub(super) mod keyservice;
 pub(super) mod man;
 pub(super) mod rotate;
 pub(super) mod set;
