@@ -1,5 +1,6 @@
 //! Asking a key service (keyservice.md §2).
 
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::OnceLock;
@@ -99,9 +100,10 @@ impl Client {
 
 impl Connection {
     async fn ask<C: Call>(&self, request: C) -> Result<C::Answer, String> {
+        let is_used = self.heard.anything();
         let answer = match self.try_to_ask(request.clone()).await {
-            // the server has closed a connection that was idle: the request has not left
-            Err(status) if status.code() == Code::Cancelled => self.try_to_ask(request).await,
+            // an idle connection may have ended unnoticed, when the server was started again
+            Err(status) if is_used && is_lost(&status) => self.try_to_ask(request).await,
             answer => answer,
         };
         answer.map_err(|status| explained(&status))
@@ -147,6 +149,7 @@ impl KeyService for Client {
 fn explained(status: &Status) -> String {
     let reason = in_words(status);
     match status.code() {
+        _ if is_lost(status) => hinted(&reason, "the server closed the connection; is it a key service?"),
         Code::Unavailable => hinted(&reason, "is a key service running there? `rsops keyservice` starts one"),
         Code::Unimplemented => hinted(&reason, "what listens there is no key service"),
         _ => reason,
@@ -154,7 +157,25 @@ fn explained(status: &Status) -> String {
 }
 
 fn in_words(status: &Status) -> String {
-    format!("rpc error: code = {} desc = {}", name(status.code()), status.message())
+    let (code, message) = match last_cause(status) {
+        // the library says no more than that there was an error
+        Some(cause) if is_lost(status) => (Code::Unavailable, format!("connection error: desc = {cause:?}")),
+        _ => (status.code(), status.message().to_owned()),
+    };
+    format!("rpc error: code = {} desc = {message}", name(code))
+}
+
+/// The connection ended before there was an answer. What servers say themselves has no cause.
+fn is_lost(status: &Status) -> bool {
+    matches!(status.code(), Code::Unknown | Code::Cancelled) && status.source().is_some()
+}
+
+fn last_cause(status: &Status) -> Option<String> {
+    let mut cause = status.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string())
 }
 
 /// The name of a code in the reference.

@@ -51,6 +51,7 @@ impl Service<Uri> for Dial {
     /// The URI is that of the requests; it does not say where to go.
     fn call(&mut self, _: Uri) -> Self::Future {
         let dial = self.clone();
+        dial.heard.0.store(false, Ordering::Relaxed);
         Box::pin(async move {
             match timeout(dial.limit, dial.place.connect()).await {
                 Ok(stream) => Ok(TokioIo::new(Line { stream: stream?, heard: dial.heard })),

@@ -2,6 +2,8 @@
 //! vendor's cryptography (`tests/support/server`). One file a source, as in `src/keys`.
 #![cfg(unix)]
 
+#[cfg(feature = "keyservice")]
+mod keyservice;
 mod limits;
 #[path = "../support/server/mod.rs"]
 mod server;
