@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use clap::Args;
 use rsops::keys::{Key, KeyService, LocalKeys};
-use rsops::keyservice::{Doorkeeper, ListenError, Listener, Server, Step};
+use rsops::keyservice::{Doorkeeper, Listener, Server, Step};
 
 use crate::cli::environment::settings;
 use crate::cli::error::CommandError;
 use crate::cli::logged::Logged;
 use crate::cli::prompt::confirm;
-use crate::cli::signals::{end_on_signal, remove_on_signal};
+use crate::cli::signals::{Doomed, end_on_signal, remove_on_signal};
 use crate::cli::ui::{Component, Ui};
 
 /// Wrap and unwrap data keys for other programs, which name this one with --keyservice
 ///
 /// The keys are those of this machine: age identities, gpg, credentials of clouds. Nothing is encrypted on the way, and
 /// whoever can connect can use the keys: the address should be one of this machine, or a socket, which belongs to the
-/// user alone. The program runs until it is interrupted.
+/// user alone. By default it is 127.0.0.1:5000. The program runs until it is interrupted.
 #[derive(Args)]
 pub(crate) struct ServeKeys {
     /// Network to listen on: tcp, tcp4, tcp6 or unix
@@ -61,15 +61,15 @@ impl ServeKeys {
     }
 
     /// The socket goes away with the program.
-    fn listen(&self) -> Result<(Listener, Option<crate::cli::signals::Doomed>), CommandError> {
+    fn listen(&self) -> Result<(Listener, Option<Doomed>), CommandError> {
         let bind = || Listener::bind(&self.network, &self.address);
-        let listening = match self.network.as_str() {
+        match self.network.as_str() {
             "unix" => {
                 remove_on_signal(Path::new(&self.address), bind).map(|(made, doomed)| (made, Some(doomed)))
             }
             _ => bind().map(|listener| (listener, None)),
-        };
-        listening.map_err(|error: ListenError| CommandError::Listen(error))
+        }
+        .map_err(CommandError::Listen)
     }
 
     fn say_where(&self, ui: &Ui, listener: &Listener) {
