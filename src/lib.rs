@@ -6,6 +6,8 @@ pub mod config;
 pub mod data_key;
 pub mod document;
 pub mod keys;
+#[cfg(feature = "keyservice")]
+pub mod keyservice;
 pub mod mac;
 pub mod metadata;
 pub mod nonces;

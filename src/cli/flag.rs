@@ -39,7 +39,10 @@ impl Flag {
 }
 
 fn is_called(argument: &Arg, name: &str) -> bool {
-    argument.get_long() == Some(name) || argument.get_short().is_some_and(|short| name == short.to_string())
+    let aliases = argument.get_all_aliases().unwrap_or_default();
+    argument.get_long() == Some(name)
+        || aliases.contains(&name)
+        || argument.get_short().is_some_and(|short| name == short.to_string())
 }
 
 pub(super) fn has_flag(command: &Command, name: &str) -> bool {

@@ -80,6 +80,9 @@ enum CommandLine {
     Edit(Box<commands::edit::Edit>),
     Set(Box<commands::set::Set>),
     Unset(Box<commands::unset::Unset>),
+    #[cfg(feature = "keyservice")]
+    #[command(name = "keyservice")]
+    ServeKeys(commands::keyservice::ServeKeys),
 }
 
 /// Does what the arguments say.
@@ -131,6 +134,8 @@ fn run_command(command: CommandLine) -> Result<(), CommandError> {
         CommandLine::Edit(edit) => edit.run(),
         CommandLine::Set(set) => set.run(),
         CommandLine::Unset(unset) => unset.run(),
+        #[cfg(feature = "keyservice")]
+        CommandLine::ServeKeys(serve_keys) => serve_keys.run(),
     }
 }
 

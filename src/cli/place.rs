@@ -10,11 +10,15 @@ use rsops::data_key::DataKey;
 #[cfg(feature = "azure")]
 use rsops::keys::AzureVaults;
 use rsops::keys::{Key, KeyService, LocalKeys, WrapFailure};
+#[cfg(feature = "keyservice")]
+use rsops::keyservice::{Address, Client};
 use rsops::metadata::Metadata;
 use rsops::store::{Format, Indent, Store};
 use rsops::tree::{TextBuffer, Tree};
 use zeroize::Zeroizing;
 
+#[cfg(feature = "keyservice")]
+use super::environment::limits;
 use super::environment::settings;
 use super::error::CommandError;
 #[cfg(feature = "azure")]
@@ -207,7 +211,7 @@ fn is_missing(error: &ConfigError, options: &GlobalOptions) -> bool {
 
 /// Who wraps and unwraps data keys, in the order in which they are asked.
 pub(super) struct KeyServices {
-    services: Vec<Logged>,
+    services: Vec<Box<dyn KeyService>>,
     ui: Arc<Ui>,
     #[cfg(feature = "azure")]
     azure: Arc<AzureVaults>,
@@ -215,7 +219,7 @@ pub(super) struct KeyServices {
 
 impl KeyServices {
     pub(super) fn list(&self) -> Vec<&dyn KeyService> {
-        self.services.iter().map(|service| service as &dyn KeyService).collect()
+        self.services.iter().map(|service| &**service).collect()
     }
 
     /// Finds out what keys of the command line or of a rule leave open: the version of a key of Azure, which is the
@@ -250,23 +254,57 @@ impl KeyServices {
 
 /// The key services that the options allow.
 pub(super) fn key_services(ui: &Arc<Ui>, options: &KeyServiceOptions) -> Result<KeyServices, CommandError> {
-    if let Some(url) = options.keyservice.iter().find(|url| !url.is_empty()) {
-        return Err(CommandError::RemoteKeyService(url.clone()));
-    }
     let settings = settings(ui)?;
     #[cfg(feature = "azure")]
     let azure = settings.azure.clone();
     let mut services: Vec<Box<dyn KeyService>> = Vec::new();
     if options.enable_local_keyservice {
-        services.push(Box::new(LocalKeys::new(settings)));
+        services.push(Box::new(Logged::new(Box::new(LocalKeys::new(settings)), ui.clone())));
     }
-    let logged = services.into_iter().map(|service| Logged::new(service, ui.clone()));
+    let urls = options.keyservice.iter().map(|url| url.trim()).filter(|url| !url.is_empty());
+    services.extend(remote_services(ui, urls)?);
     Ok(KeyServices {
-        services: logged.collect(),
+        services,
         ui: ui.clone(),
         #[cfg(feature = "azure")]
         azure,
     })
+}
+
+/// The services at these addresses. What they do is said in their own logs.
+#[cfg(feature = "keyservice")]
+fn remote_services<'a>(
+    ui: &Ui,
+    urls: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    let mut services: Vec<Box<dyn KeyService>> = Vec::new();
+    for url in urls {
+        match Address::parse(url) {
+            Ok(address) => {
+                let shown = address.to_string();
+                ui.info(Component::Cmd, "Connecting to key service", &[("address", &shown)]);
+                services.push(Box::new(Client::new(address, limits()?)));
+            }
+            Err(error) => ui.warn(
+                Component::Cmd,
+                "Error parsing URI for keyservice, skipping",
+                &[("uri", url), ("error", &error.to_string())],
+            ),
+        }
+    }
+    Ok(services)
+}
+
+/// A build without them refuses them.
+#[cfg(not(feature = "keyservice"))]
+fn remote_services<'a>(
+    _: &Ui,
+    mut urls: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    match urls.next() {
+        Some(url) => Err(CommandError::RemoteKeyService(url.to_owned())),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Whether something stands there, be it a dangling link.

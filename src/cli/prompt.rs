@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::{CommandError, os_text};
 use super::ui::Ui;
@@ -31,8 +32,16 @@ impl fmt::Display for PromptError {
     }
 }
 
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Whoever has a question waits until all others are answered: a key service has many, from several threads.
+pub(super) fn wait_for_turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Asks until the answer is y or n; any other word asks again. The question is printed as it is.
 pub(super) fn confirm(ui: &Ui, question: &str) -> Result<bool, CommandError> {
+    let _turn = wait_for_turn();
     loop {
         ui.print(question.as_bytes())?;
         let line = stdin_line().map_err(|error| CommandError::Prompt(PromptError::Unreadable(error)))?;

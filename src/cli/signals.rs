@@ -32,7 +32,12 @@ struct Arrangements {
     canceled: bool,
     /// What is said instead of dying of the signal, with exit code 1.
     farewell: Option<&'static str>,
+    /// What is done when the program is told to end, which is then no failure.
+    last_act: Option<Box<LastAct>>,
 }
+
+/// Gets the name of the signal.
+type LastAct = dyn Fn(&'static str) + Send;
 
 /// What a child has to do with signals.
 #[derive(Clone, Copy)]
@@ -49,16 +54,17 @@ static ARRANGEMENTS: Mutex<Arrangements> = Mutex::new(Arrangements {
     child: None,
     canceled: false,
     farewell: None,
+    last_act: None,
 });
 
 /// A file or directory that is removed if a signal ends the program; no longer when this is dropped.
 pub(super) struct Doomed(PathBuf);
 
 /// Makes a file or directory. A signal comes before, and it is not made any more, or after, and it is removed.
-pub(super) fn remove_on_signal<T>(
+pub(super) fn remove_on_signal<T, E>(
     path: &Path,
-    make: impl FnOnce() -> io::Result<T>,
-) -> io::Result<(T, Doomed)> {
+    make: impl FnOnce() -> Result<T, E>,
+) -> Result<(T, Doomed), E> {
     listen();
     let mut arrangements = arrangements();
     let made = make()?;
@@ -172,6 +178,25 @@ impl Drop for Farewell {
     }
 }
 
+/// While it lives, an interruption or a termination is how the program shall end: with exit code 0.
+#[cfg(feature = "keyservice")]
+pub(super) struct Ending(());
+
+/// Runs until it is told to end; what is done then gets the name of the signal.
+#[cfg(feature = "keyservice")]
+pub(super) fn end_on_signal(last_act: impl Fn(&'static str) + Send + 'static) -> Ending {
+    listen();
+    arrangements().last_act = Some(Box::new(last_act));
+    Ending(())
+}
+
+#[cfg(feature = "keyservice")]
+impl Drop for Ending {
+    fn drop(&mut self) {
+        arrangements().last_act = None;
+    }
+}
+
 fn arrangements() -> MutexGuard<'static, Arrangements> {
     ARRANGEMENTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -230,9 +255,22 @@ fn obey(Origin { signal, cause, .. }: Origin) {
         let _ = writeln!(io::stderr(), "{line}");
         exit(1);
     }
+    if let (Some(act), Some(name)) = (&arrangements.last_act, end(signal)) {
+        act(name);
+        exit(0);
+    }
     // whoever waits sees what it died of
     let _ = emulate_default_handler(signal);
     exit(128 + signal);
+}
+
+/// The signals that tell a program to end, as the reference calls them.
+fn end(signal: i32) -> Option<&'static str> {
+    match signal {
+        SIGINT => Some("interrupt"),
+        SIGTERM => Some("terminated"),
+        _ => None,
+    }
 }
 
 /// Gives a child that was told to end half a second to do so. Whoever started it takes note of its end.

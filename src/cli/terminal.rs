@@ -8,6 +8,7 @@ use rsops::keys::Prompt;
 use rsops::keys::secrecy::SecretString;
 
 use super::error::os_text;
+use super::prompt::wait_for_turn;
 use super::signals::{await_signal, restore_on_signal};
 use super::ui::{Component, Ui};
 
@@ -31,6 +32,7 @@ impl Terminal {
     }
 
     fn ask(&self, question: &str) -> Result<String, String> {
+        let _turn = wait_for_turn();
         let mut tty = self.open()?;
         let failed = |error: std::io::Error| os_text(&error);
         write!(tty, "{question} ").and_then(|()| tty.flush()).map_err(failed)?;
@@ -42,6 +44,7 @@ impl Terminal {
 
 impl Prompt for Terminal {
     fn passphrase(&self, question: &str) -> Result<SecretString, String> {
+        let _turn = wait_for_turn();
         let mut tty = self.open()?;
         let failed = |error: std::io::Error| os_text(&error);
         write!(tty, "{question} ").and_then(|()| tty.flush()).map_err(failed)?;

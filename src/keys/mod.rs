@@ -53,6 +53,8 @@ pub use pgp::{GnupgHome, PgpSettings};
 #[cfg(any(feature = "age", feature = "pgp"))]
 pub use prompt::{Prompt, Silent};
 pub use recover::{DecryptionOrder, DuplicateKind, WrapFailure, recover, wrap};
+#[cfg(feature = "keyservice")]
+pub(crate) use remote::hinted;
 pub use remote::{Limits, ParseLimitsError};
 pub use service::{Answer, KeyService, Share};
 

@@ -80,7 +80,7 @@ impl Limits {
 }
 
 /// A reason with the next step on a line of its own.
-pub(super) fn hinted(reason: &str, hint: &str) -> String {
+pub(crate) fn hinted(reason: &str, hint: &str) -> String {
     format!("{reason}\nhint: {hint}")
 }
 

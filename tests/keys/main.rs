@@ -8,6 +8,8 @@ mod gcp_kms;
 mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure;
+#[cfg(feature = "keyservice")]
+mod keyservice;
 mod limits;
 mod pgp;
 #[path = "../support/server/mod.rs"]

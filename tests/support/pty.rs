@@ -27,6 +27,11 @@ impl Pty {
         self.session.exp_string(text).unwrap_or_else(|e| panic!("{text:?} does not come: {e}"))
     }
 
+    /// What is on the screen behind what was waited for.
+    pub(crate) fn rest(&mut self) -> String {
+        std::iter::from_fn(|| self.session.try_read()).collect()
+    }
+
     pub(crate) fn type_line(&mut self, text: &str) {
         self.session.send_line(text).expect("somebody reads");
     }

@@ -11,6 +11,8 @@ pub(super) mod filestatus;
 pub(super) mod groups;
 #[cfg(feature = "age")]
 pub(super) mod init;
+#[cfg(feature = "keyservice")]
+pub(super) mod keyservice;
 pub(super) mod man;
 pub(super) mod rotate;
 pub(super) mod set;

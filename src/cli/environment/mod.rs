@@ -53,15 +53,19 @@ fn home() -> Option<PathBuf> {
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
+/// How long servers may take.
+pub(super) fn limits() -> Result<Limits, CommandError> {
+    match text("SOPS_KMS_TIMEOUT").filter(|limit| !limit.is_empty()) {
+        Some(limit) => Limits::parse(&limit).map_err(CommandError::Limits),
+        None => Ok(Limits::default()),
+    }
+}
+
 /// What this machine has to wrap and unwrap with. Nothing is looked at that no key asks for.
 #[cfg_attr(not(any(feature = "age", feature = "pgp")), expect(unused_variables, reason = "nobody is asked"))]
 pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
-    let limits = match text("SOPS_KMS_TIMEOUT").filter(|limit| !limit.is_empty()) {
-        Some(limit) => Limits::parse(&limit).map_err(CommandError::Limits)?,
-        None => Limits::default(),
-    };
     Ok(Settings {
-        limits,
+        limits: limits()?,
         #[cfg(feature = "age")]
         age: age::identity_sources(),
         #[cfg(feature = "pgp")]

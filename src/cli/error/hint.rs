@@ -18,6 +18,8 @@ impl CommandError {
             Self::NoStack(_) => {
                 "512 MiB of address space are needed, of which little is used; `ulimit -v` limits it".to_owned()
             }
+            #[cfg(feature = "keyservice")]
+            Self::Listen(error) => return error.hint(),
             Self::NoFile => "name a file; `rsops --help` shows the commands".to_owned(),
             Self::UselessFlag { command, .. } => {
                 format!("leave it out; `rsops help {command}` shows the options of {command}")

@@ -63,7 +63,13 @@ pub(super) enum CommandError {
     OutputAndInPlace,
     StdinInPlace,
     StdinWithoutName,
+    #[cfg(not(feature = "keyservice"))]
     RemoteKeyService(String),
+    /// `keyservice`.
+    #[cfg(feature = "keyservice")]
+    Listen(rsops::keyservice::ListenError),
+    #[cfg(feature = "keyservice")]
+    Serve(io::Error),
     /// `SOPS_KMS_TIMEOUT`.
     Limits(ParseLimitsError),
     Order(DuplicateKind),
@@ -266,7 +272,11 @@ impl CommandError {
             Self::NoValue(_) | Self::UselessFlag { .. } => 1,
             #[cfg(feature = "azure")]
             Self::KeyVersion(_) => 1,
-            Self::RemoteKeyService(_) | Self::Limits(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
+            #[cfg(not(feature = "keyservice"))]
+            Self::RemoteKeyService(_) => 1,
+            #[cfg(feature = "keyservice")]
+            Self::Listen(_) | Self::Serve(_) => 1,
+            Self::Limits(_) | Self::Key(_) | Self::Config(_) | Self::NoKeys => 1,
             Self::RuleSelection(SelectionError::Several) | Self::Load { .. } | Self::Extract(_) => 1,
             Self::FileStatus(_)
             | Self::NoRandomness

@@ -24,7 +24,7 @@ impl fmt::Display for CommandError {
             Self::UselessFlag { flag, command } => write!(f, "{command} cannot use --{flag}"),
             Self::NoHelpTopic(topic) => write!(f, "No help topic for '{}'", topic.display()),
             Self::NoFile | Self::NoFileOption => f.write_str("Error: no file specified"),
-            Self::NoSuchCommand(name) => write!(f, "there is no {} yet", name.display()),
+            Self::NoSuchCommand(name) => write!(f, "this build of rsops has no {}", name.display()),
             Self::NoSuchFile(path) => {
                 write!(f, "Error: cannot operate on non-existent file \"{}\"", path.display())
             }
@@ -57,6 +57,7 @@ impl fmt::Display for CommandError {
             Self::StdinWithoutName => {
                 f.write_str("Error: must specify --filename-override when reading from stdin")
             }
+            #[cfg(not(feature = "keyservice"))]
             Self::RemoteKeyService(url) => {
                 write!(f, "this build of rsops cannot use key services, but --keyservice names {url}")
             }
@@ -76,6 +77,10 @@ impl fmt::Display for CommandError {
             }
             Self::Git(reason) => f.write_str(reason),
             Self::AllowGlob { glob, reason } => write!(f, "rsops.check.allow has a bad glob, {glob:?}: {reason}"),
+            #[cfg(feature = "keyservice")]
+            Self::Listen(error) => write!(f, "Error running keyservice: {error}"),
+            #[cfg(feature = "keyservice")]
+            Self::Serve(error) => write!(f, "Error running keyservice: {}", os_text(error)),
             Self::Limits(error) => write!(f, "SOPS_KMS_TIMEOUT: {error}"),
             Self::Order(error) => error.fmt(f),
             Self::ExtractPath(error) => write!(f, "error parsing --extract path: {error}"),
