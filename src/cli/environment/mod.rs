@@ -2,6 +2,10 @@
 
 #[cfg(feature = "age")]
 mod age;
+#[cfg(feature = "huawei")]
+mod huawei;
+#[cfg(feature = "vault")]
+mod vault;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -48,5 +52,9 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         age: age::identity_sources(),
         #[cfg(feature = "age")]
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
+        #[cfg(feature = "vault")]
+        vault: vault::settings(),
+        #[cfg(feature = "huawei")]
+        huawei: huawei::settings(),
     })
 }
