@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Method, Request, Url};
+use reqwest::{Client, ClientBuilder, Method, Url};
 use zeroize::Zeroizing;
 
 use super::remote::{Limits, hinted};
@@ -65,13 +65,10 @@ impl Http {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Reply, NoReply> {
-        let mut request = Request::new(method, url.clone());
-        *request.headers_mut() = headers;
-        if !body.is_empty() {
-            *request.body_mut() = Some(body.into());
-        }
         let client = self.client(url).map_err(NoReply::lasting)?;
-        let answer = client.execute(request).await.map_err(|error| self.no_reply(&error, url))?;
+        // the builder makes a header of a name and a password in the URL
+        let request = client.request(method, url.clone()).headers(headers).body(body);
+        let answer = request.send().await.map_err(|error| self.no_reply(&error, url))?;
         self.read(answer, url).await
     }
 
