@@ -10,7 +10,7 @@ mod azure_kv;
 mod changes;
 mod failure;
 mod gcp_kms;
-mod hc_vault;
+pub(crate) mod hc_vault;
 mod hckms;
 #[cfg(any(feature = "huawei", feature = "vault"))]
 mod http;

@@ -49,7 +49,7 @@ pub(crate) enum Authenticated {
 /// Why there is nothing to use.
 pub(crate) enum VaultError {
     /// The server has refused.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// It has said nothing, or nothing that can be understood.
     Failed(String),
 }
@@ -128,14 +128,14 @@ impl VaultClient {
         }
         let refused = |errors, raw| {
             let (url, namespace) = (shown(&url), self.namespace.clone());
-            VaultError::Refused(Refusal {
+            VaultError::Refused(Box::new(Refusal {
                 status: reply.status,
                 errors,
                 raw,
                 method: method.clone(),
                 url,
                 namespace,
-            })
+            }))
         };
         match reply.status {
             200..300 if reply.body.is_empty() => Ok(Value::Null),
@@ -173,10 +173,10 @@ impl VaultClient {
         };
         // the connection goes by the name of the certificate, which `Alias` leads to the server
         let mut named = url.clone();
-        if named.set_host(Some(name)).is_ok() {
-            if let Ok(host) = HeaderValue::from_str(&place(url)) {
-                headers.insert(HOST, host);
-            }
+        if named.set_host(Some(name)).is_ok()
+            && let Ok(host) = HeaderValue::from_str(&place(url))
+        {
+            headers.insert(HOST, host);
         }
         self.http.send(method, &named, headers, body).await
     }
@@ -401,7 +401,7 @@ impl fmt::Display for Refusal {
         match &self.raw {
             Some(raw) => write!(f, "Code: {}. Raw Message:\n\n{raw}", self.status),
             None => {
-                write!(f, "Code: {}. Errors:\n", self.status)?;
+                writeln!(f, "Code: {}. Errors:", self.status)?;
                 self.errors.iter().try_for_each(|error| write!(f, "\n* {}", error.trim_end()))
             }
         }

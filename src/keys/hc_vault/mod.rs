@@ -6,7 +6,7 @@
 #[cfg(feature = "vault")]
 mod allowlist;
 #[cfg(feature = "vault")]
-mod client;
+pub(crate) mod client;
 #[cfg(feature = "vault")]
 mod configuration;
 #[cfg(feature = "vault")]

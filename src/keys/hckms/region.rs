@@ -61,10 +61,10 @@ pub(super) fn kms_endpoint(settings: &HuaweiSettings, region: &str) -> Result<Ur
         let first = list.split(',').next().unwrap_or_default();
         return endpoint(first).map_err(|reason| format!("HUAWEICLOUD_SDK_REGION_KMS_{variable}: {reason}"));
     }
-    if let Some(file) = &settings.regions_file {
-        if let Some(url) = in_file(file, region).map_err(|reason| format!("{}: {reason}", file.display()))? {
-            return Ok(url);
-        }
+    if let Some(file) = &settings.regions_file
+        && let Some(url) = in_file(file, region).map_err(|reason| format!("{}: {reason}", file.display()))?
+    {
+        return Ok(url);
     }
     if !REGIONS.iter().any(|(known, _)| *known == region) {
         let known: Vec<&str> = REGIONS.iter().map(|(known, _)| *known).collect();

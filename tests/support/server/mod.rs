@@ -16,9 +16,11 @@ use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use futures_util::future::select;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -212,11 +214,8 @@ impl Server {
             runtime.expect("a runtime").block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 tell.send(listener.local_addr().expect("an address")).expect("a test that waits");
-                tokio::select! {
-                    () = serve(listener, acceptor, handler, witness) => {}
-                    // the test is over
-                    _ = stopped => {}
-                }
+                // the server, until the test is over
+                select(pin!(serve(listener, acceptor, handler, witness)), stopped).await;
             });
         });
         let address = told.recv().expect("a server");
