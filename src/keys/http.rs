@@ -15,6 +15,9 @@ use super::remote::{Limits, hinted};
 /// No answer of these services is longer than this, in bytes: Vault takes no larger ones itself.
 const LONGEST: usize = 32 << 20;
 
+/// How servers see us in their logs.
+const AGENT: &str = concat!("rsops/", env!("CARGO_PKG_VERSION"));
+
 /// What makes a client different from others: certificates, proxies, names.
 type Dress = dyn Fn(ClientBuilder) -> Result<ClientBuilder, String> + Send + Sync;
 
@@ -75,7 +78,8 @@ impl Http {
 
     fn client(&self, url: &Url) -> Result<&Client, String> {
         let make = |builder: ClientBuilder| {
-            let builder = builder.connect_timeout(self.limits.connect).redirect(Policy::none());
+            let builder =
+                builder.connect_timeout(self.limits.connect).redirect(Policy::none()).user_agent(AGENT);
             (self.dress)(builder)?.build().map_err(|error| root(&error))
         };
         let made = match url.scheme() {

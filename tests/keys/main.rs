@@ -2,6 +2,8 @@
 //! vendor's cryptography (`tests/support/server`). One file a source, as in `src/keys`.
 #![cfg(unix)]
 
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod desk;
 #[cfg(feature = "huawei")]
 mod huawei;
 mod limits;

@@ -351,9 +351,10 @@ fn location(reply: &Reply) -> Option<&str> {
     reply.headers.get(LOCATION)?.to_str().ok()
 }
 
-/// The URL without a name and a password.
+/// The URL without a name, a password and a query, in which others may have put secrets.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
+    url.set_query(None);
     // only URLs without a host refuse that
     let _ = url.set_username("");
     let _ = url.set_password(None);

@@ -113,7 +113,10 @@ fn remedy(refusal: &Refusal, path: &str, key: &HcVaultKey, client: &VaultClient)
     } else if says("invalid token") || says("bad token") || says("token expired") {
         "the token has expired, was revoked, or is of another server or namespace: `vault login`".to_owned()
     } else if refusal.status == 403 {
-        let namespace = client.namespace().map_or(String::new(), |name| format!(" in the namespace {name}"));
+        let namespace = match client.namespace() {
+            Some(name) => format!(" in the namespace {name}"),
+            None => " (VAULT_NAMESPACE is not set)".to_owned(),
+        };
         format!(
             "the policy of the token must allow update on {path}{namespace}; `vault token lookup` tells whether the \
              token has expired"
