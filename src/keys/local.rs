@@ -17,6 +17,10 @@ use super::azure_kv::AzureVaults;
 use super::age::{Identities, IdentitySources, Recipient};
 #[cfg(feature = "pgp")]
 use super::pgp::{Pgp, PgpSettings};
+#[cfg(feature = "vault")]
+use super::hc_vault::{Transit, VaultSettings};
+#[cfg(feature = "huawei")]
+use super::hckms::{Huawei, HuaweiSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -43,6 +47,12 @@ pub struct Settings {
     /// Access to the vaults of Azure. Keys are asked for their versions with it too, so it is shared.
     #[cfg(feature = "azure")]
     pub azure: Arc<AzureVaults>,
+    /// What the environment says of Vault.
+    #[cfg(feature = "vault")]
+    pub vault: VaultSettings,
+    /// What the environment says of HuaweiCloud.
+    #[cfg(feature = "huawei")]
+    pub huawei: HuaweiSettings,
 }
 
 /// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
@@ -59,6 +69,10 @@ pub struct LocalKeys {
     azure: Arc<AzureVaults>,
     #[cfg(feature = "pgp")]
     pgp: Arc<Pgp>,
+    #[cfg(feature = "vault")]
+    vault: Transit,
+    #[cfg(feature = "huawei")]
+    huawei: Huawei,
 }
 
 impl LocalKeys {
@@ -68,6 +82,7 @@ impl LocalKeys {
         not(any(feature = "age", feature = "aws")),
         not(any(feature = "age", feature = "azure")),
         not(any(feature = "age", feature = "pgp")),
+        not(any(feature = "age", feature = "huawei", feature = "vault")),
         expect(unused_variables, reason = "no kind of key takes them")
     )]
     pub fn new(settings: Settings) -> Self {
@@ -84,6 +99,10 @@ impl LocalKeys {
             aws: AwsKms::new(settings.aws, settings.limits),
             #[cfg(feature = "azure")]
             azure: settings.azure,
+            #[cfg(feature = "vault")]
+            vault: Transit::new(settings.vault, settings.limits),
+            #[cfg(feature = "huawei")]
+            huawei: Huawei::new(settings.huawei, settings.limits),
         }
     }
 }
@@ -94,6 +113,7 @@ impl KeyService for LocalKeys {
         not(any(feature = "age", feature = "aws")),
         not(any(feature = "age", feature = "azure")),
         not(any(feature = "age", feature = "pgp")),
+        not(any(feature = "age", feature = "huawei", feature = "vault")),
         expect(unused_variables, reason = "no kind of key takes it")
     )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
@@ -114,6 +134,10 @@ impl KeyService for LocalKeys {
             Key::Pgp(key) => {
                 Answer::later(self.pgp.clone().wrap(key.fingerprint.clone(), Share::new(share.to_vec())))
             }
+            #[cfg(feature = "vault")]
+            Key::HcVault(key) => Answer::later(self.vault.wrap(key, share)),
+            #[cfg(feature = "huawei")]
+            Key::HcKms(key) => Answer::later(self.huawei.wrap(key, share)),
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -132,6 +156,10 @@ impl KeyService for LocalKeys {
             Key::AzureKv(azure) => Answer::later(self.azure.unwrap(azure, &key.enc)),
             #[cfg(feature = "pgp")]
             Key::Pgp(_) => Answer::Now(self.pgp.unwrap(&key.enc)),
+            #[cfg(feature = "vault")]
+            Key::HcVault(vault) => Answer::later(self.vault.unwrap(vault, &key.enc)),
+            #[cfg(feature = "huawei")]
+            Key::HcKms(huawei) => Answer::later(self.huawei.unwrap(huawei, &key.enc)),
             other => Answer::Now(Err(not_built(other))),
         }
     }

@@ -12,8 +12,10 @@ mod azure_kv;
 mod changes;
 mod failure;
 mod gcp_kms;
-mod hc_vault;
+pub(crate) mod hc_vault;
 mod hckms;
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod http;
 mod local;
 mod pgp;
 #[cfg(any(feature = "age", feature = "pgp"))]
@@ -45,7 +47,11 @@ pub use gcp_kms::GcpKmsKey;
 #[cfg(feature = "gcp")]
 pub use gcp_kms::{GcpCredentialSources, GcpKmsSettings};
 pub use hc_vault::HcVaultKey;
+#[cfg(feature = "vault")]
+pub use hc_vault::VaultSettings;
 pub use hckms::HcKmsKey;
+#[cfg(feature = "huawei")]
+pub use hckms::HuaweiSettings;
 pub use local::{LocalKeys, Settings};
 pub use pgp::PgpKey;
 #[cfg(feature = "pgp")]

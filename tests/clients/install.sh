@@ -44,6 +44,9 @@ venv/bin/pip install -q --disable-pip-version-check \
     google-auth==2.63.0 \
     google-cloud-kms==3.18.0 \
     'moto[server]==5.2.5' \
+    huaweicloudsdkcore==3.1.219 \
+    huaweicloudsdkkms==3.1.219 \
+    hvac==2.4.0 \
     pre-commit-hook-ensure-sops==1.1 \
     pydantic-settings-sops==0.1.2 \
     requests==2.34.2 \

@@ -12,7 +12,15 @@ mod azure;
 mod keyservice;
 mod limits;
 mod pgp;
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod desk;
+#[cfg(feature = "huawei")]
+mod huawei;
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod python;
 #[path = "../support/server/mod.rs"]
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "vault")]
+mod vault;

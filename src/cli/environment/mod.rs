@@ -12,9 +12,15 @@ mod azure;
 mod agent;
 #[cfg(feature = "pgp")]
 mod pgp;
+#[cfg(feature = "huawei")]
+mod huawei;
+#[cfg(feature = "vault")]
+mod vault;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(any(feature = "age", feature = "huawei", feature = "vault"))]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rsops::keys::{Limits, Settings};
@@ -42,12 +48,7 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
-#[cfg(any(feature = "age", feature = "gcp"))]
-#[cfg_attr(not(feature = "age"), allow(dead_code, reason = "not every kind of key looks there"))]
-#[cfg_attr(
-    not(any(feature = "age", feature = "pgp")),
-    allow(dead_code, reason = "not every kind of key has something there")
-)]
+#[cfg(any(feature = "age", feature = "gcp", feature = "huawei", feature = "pgp", feature = "vault"))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
@@ -78,5 +79,9 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         aws: aws::settings(),
         #[cfg(feature = "azure")]
         azure: Arc::new(rsops::keys::AzureVaults::new(azure::credentials(), limits)),
+        #[cfg(feature = "vault")]
+        vault: vault::settings(),
+        #[cfg(feature = "huawei")]
+        huawei: huawei::settings(),
     })
 }
