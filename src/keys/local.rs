@@ -1,26 +1,26 @@
 //! The key service in this process.
 
-#[cfg(any(feature = "age", feature = "azure"))]
-#[cfg(any(feature = "age", feature = "pgp"))]
+use std::collections::HashMap;
+#[cfg(any(feature = "age", feature = "azure", feature = "pgp"))]
 use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(any(feature = "age", feature = "pgp"))]
 use super::Prompt;
 #[cfg(feature = "age")]
-use super::age::{Identities, IdentitySources, Prompt, Recipient};
-#[cfg(feature = "gcp")]
-use super::gcp_kms::{GcpKms, GcpKmsSettings};
+use super::age::{Identities, IdentitySources, Recipient};
 #[cfg(feature = "aws")]
 use super::aws_kms::{AwsKms, AwsSettings};
 #[cfg(feature = "azure")]
 use super::azure_kv::AzureVaults;
-use super::age::{Identities, IdentitySources, Recipient};
-#[cfg(feature = "pgp")]
-use super::pgp::{Pgp, PgpSettings};
+#[cfg(feature = "gcp")]
+use super::gcp_kms::{GcpKms, GcpKmsSettings};
 #[cfg(feature = "vault")]
 use super::hc_vault::{Transit, VaultSettings};
 #[cfg(feature = "huawei")]
 use super::hckms::{Huawei, HuaweiSettings};
+#[cfg(feature = "pgp")]
+use super::pgp::{Pgp, PgpSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -61,61 +61,76 @@ pub struct LocalKeys {
     age: Identities,
     #[cfg(feature = "age")]
     prompt: Arc<dyn Prompt>,
-    #[cfg(feature = "gcp")]
-    gcp_kms: GcpKms,
-    #[cfg(feature = "aws")]
-    aws: AwsKms,
-    #[cfg(feature = "azure")]
-    azure: Arc<AzureVaults>,
     #[cfg(feature = "pgp")]
     pgp: Arc<Pgp>,
+    #[cfg(feature = "aws")]
+    aws: AwsKms,
+    #[cfg(feature = "gcp")]
+    gcp_kms: GcpKms,
+    #[cfg(feature = "azure")]
+    azure: Arc<AzureVaults>,
     #[cfg(feature = "vault")]
     vault: Transit,
     #[cfg(feature = "huawei")]
     huawei: Huawei,
+    opened: Opened,
 }
 
 impl LocalKeys {
     /// Nothing is read, started or connected before a key needs it.
-    #[cfg_attr(
-        not(any(feature = "age", feature = "gcp")),
-        not(any(feature = "age", feature = "aws")),
-        not(any(feature = "age", feature = "azure")),
-        not(any(feature = "age", feature = "pgp")),
-        not(any(feature = "age", feature = "huawei", feature = "vault")),
-        expect(unused_variables, reason = "no kind of key takes them")
+    #[allow(
+        unused_variables,
+        clippy::needless_pass_by_value,
+        reason = "a build may be without any kind of keys"
     )]
     pub fn new(settings: Settings) -> Self {
         Self {
             #[cfg(feature = "age")]
             age: Identities::new(settings.age, settings.prompt.clone()),
-            #[cfg(feature = "pgp")]
-            pgp: Arc::new(Pgp::new(settings.pgp, settings.prompt.clone())),
             #[cfg(feature = "age")]
-            prompt: settings.prompt,
-            #[cfg(feature = "gcp")]
-            gcp_kms: GcpKms::new(settings.gcp_kms, settings.limits),
+            prompt: settings.prompt.clone(),
+            #[cfg(feature = "pgp")]
+            pgp: Arc::new(Pgp::new(settings.pgp, settings.prompt)),
             #[cfg(feature = "aws")]
             aws: AwsKms::new(settings.aws, settings.limits),
+            #[cfg(feature = "gcp")]
+            gcp_kms: GcpKms::new(settings.gcp_kms, settings.limits),
             #[cfg(feature = "azure")]
             azure: settings.azure,
             #[cfg(feature = "vault")]
             vault: Transit::new(settings.vault, settings.limits),
             #[cfg(feature = "huawei")]
             huawei: Huawei::new(settings.huawei, settings.limits),
+            opened: Opened::default(),
+        }
+    }
+
+    #[allow(unreachable_patterns, reason = "a build may have all kinds of keys")]
+    fn open<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
+        match &key.key {
+            #[cfg(feature = "age")]
+            Key::Age(age) => {
+                Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
+            }
+            #[cfg(feature = "pgp")]
+            Key::Pgp(_) => Answer::Now(self.pgp.unwrap(&key.enc)),
+            #[cfg(feature = "aws")]
+            Key::AwsKms(aws) => self.aws.unwrap(aws, &key.enc),
+            #[cfg(feature = "gcp")]
+            Key::GcpKms(gcp) => Answer::later(self.gcp_kms.unwrap(gcp, &key.enc)),
+            #[cfg(feature = "azure")]
+            Key::AzureKv(azure) => Answer::later(self.azure.unwrap(azure, &key.enc)),
+            #[cfg(feature = "vault")]
+            Key::HcVault(vault) => Answer::later(self.vault.unwrap(vault, &key.enc)),
+            #[cfg(feature = "huawei")]
+            Key::HcKms(huawei) => Answer::later(self.huawei.unwrap(huawei, &key.enc)),
+            other => Answer::Now(Err(not_built(other))),
         }
     }
 }
 
 impl KeyService for LocalKeys {
-    #[cfg_attr(
-        not(any(feature = "age", feature = "gcp")),
-        not(any(feature = "age", feature = "aws")),
-        not(any(feature = "age", feature = "azure")),
-        not(any(feature = "age", feature = "pgp")),
-        not(any(feature = "age", feature = "huawei", feature = "vault")),
-        expect(unused_variables, reason = "no kind of key takes it")
-    )]
+    #[allow(unused_variables, unreachable_patterns, reason = "a build may have no kind of keys, or all")]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
@@ -124,16 +139,16 @@ impl KeyService for LocalKeys {
                     .map_err(|e| e.to_string())
                     .and_then(|recipient| recipient.wrap(share, &*self.prompt).map_err(|e| e.to_string())),
             ),
-            #[cfg(feature = "gcp")]
-            Key::GcpKms(key) => Answer::later(self.gcp_kms.wrap(key, share)),
-            #[cfg(feature = "aws")]
-            Key::AwsKms(key) => self.aws.wrap(key, share),
-            #[cfg(feature = "azure")]
-            Key::AzureKv(key) => Answer::later(self.azure.wrap(key, share)),
             #[cfg(feature = "pgp")]
             Key::Pgp(key) => {
                 Answer::later(self.pgp.clone().wrap(key.fingerprint.clone(), Share::new(share.to_vec())))
             }
+            #[cfg(feature = "aws")]
+            Key::AwsKms(key) => self.aws.wrap(key, share),
+            #[cfg(feature = "gcp")]
+            Key::GcpKms(key) => Answer::later(self.gcp_kms.wrap(key, share)),
+            #[cfg(feature = "azure")]
+            Key::AzureKv(key) => Answer::later(self.azure.wrap(key, share)),
             #[cfg(feature = "vault")]
             Key::HcVault(key) => Answer::later(self.vault.wrap(key, share)),
             #[cfg(feature = "huawei")]
@@ -143,25 +158,31 @@ impl KeyService for LocalKeys {
     }
 
     fn unwrap<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
-        match &key.key {
-            #[cfg(feature = "age")]
-            Key::Age(age) => {
-                Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
-            }
-            #[cfg(feature = "gcp")]
-            Key::GcpKms(gcp) => Answer::later(self.gcp_kms.unwrap(gcp, &key.enc)),
-            #[cfg(feature = "aws")]
-            Key::AwsKms(aws) => self.aws.unwrap(aws, &key.enc),
-            #[cfg(feature = "azure")]
-            Key::AzureKv(azure) => Answer::later(self.azure.unwrap(azure, &key.enc)),
-            #[cfg(feature = "pgp")]
-            Key::Pgp(_) => Answer::Now(self.pgp.unwrap(&key.enc)),
-            #[cfg(feature = "vault")]
-            Key::HcVault(vault) => Answer::later(self.vault.unwrap(vault, &key.enc)),
-            #[cfg(feature = "huawei")]
-            Key::HcKms(huawei) => Answer::later(self.huawei.unwrap(huawei, &key.enc)),
-            other => Answer::Now(Err(not_built(other))),
+        match self.opened.get(key) {
+            Some(share) => Answer::Now(Ok(share)),
+            None => self.open(key).inspect(|answer| self.opened.keep(key, answer)),
         }
+    }
+}
+
+/// What was unwrapped already: nobody is asked twice for the same in one process.
+#[derive(Default)]
+struct Opened(Mutex<HashMap<(String, String), Share>>);
+
+impl Opened {
+    fn get(&self, key: &MasterKey) -> Option<Share> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::name(key)).cloned()
+    }
+
+    fn keep(&self, key: &MasterKey, answer: &Result<Share, String>) {
+        if let Ok(share) = answer {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Self::name(key), share.clone());
+        }
+    }
+
+    /// The name has all that a service is asked with, such as the context of AWS, which must be right too.
+    fn name(key: &MasterKey) -> (String, String) {
+        (key.key.to_string(), key.enc.clone())
     }
 }
 

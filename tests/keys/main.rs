@@ -2,20 +2,20 @@
 //! vendor's cryptography (`tests/support/server`). One file a source, as in `src/keys`.
 #![cfg(unix)]
 
-#[cfg(feature = "gcp")]
-mod gcp_kms;
 #[cfg(feature = "aws")]
 mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure;
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod desk;
+#[cfg(feature = "gcp")]
+mod gcp_kms;
+#[cfg(feature = "huawei")]
+mod huawei;
 #[cfg(feature = "keyservice")]
 mod keyservice;
 mod limits;
 mod pgp;
-#[cfg(any(feature = "huawei", feature = "vault"))]
-mod desk;
-#[cfg(feature = "huawei")]
-mod huawei;
 #[cfg(any(feature = "huawei", feature = "vault"))]
 mod python;
 #[path = "../support/server/mod.rs"]

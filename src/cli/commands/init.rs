@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rsops::config::FILE_NAME;
-use rsops::keys::age::secrecy::ExposeSecret as _;
 use rsops::keys::age::{NewIdentity, recipients_of};
+use rsops::keys::secrecy::ExposeSecret as _;
 use rsops::keys::{Key, Kind};
 
 use crate::cli::environment::{age_key_file, age_key_text};

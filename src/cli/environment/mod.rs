@@ -2,18 +2,18 @@
 
 #[cfg(feature = "age")]
 mod age;
-#[cfg(feature = "gcp")]
-mod gcp;
+#[cfg(any(feature = "age", feature = "pgp"))]
+mod agent;
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "azure")]
 mod azure;
-#[cfg(any(feature = "age", feature = "pgp"))]
-mod agent;
-#[cfg(feature = "pgp")]
-mod pgp;
+#[cfg(feature = "gcp")]
+mod gcp;
 #[cfg(feature = "huawei")]
 mod huawei;
+#[cfg(feature = "pgp")]
+mod pgp;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -65,8 +65,9 @@ pub(super) fn limits() -> Result<Limits, CommandError> {
 /// What this machine has to wrap and unwrap with. Nothing is looked at that no key asks for.
 #[cfg_attr(not(any(feature = "age", feature = "pgp")), expect(unused_variables, reason = "nobody is asked"))]
 pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
+    let limits = limits()?;
     Ok(Settings {
-        limits: limits()?,
+        limits,
         #[cfg(feature = "age")]
         age: age::identity_sources(),
         #[cfg(feature = "pgp")]

@@ -8,14 +8,14 @@
 // every test binary uses its own part of this
 #![allow(dead_code)]
 
-#[cfg(feature = "gcp")]
-pub(crate) mod gcp;
-#[cfg(feature = "aws")]
-pub(crate) mod moto;
 #[cfg(feature = "azure")]
 pub(crate) mod azure;
+#[cfg(feature = "gcp")]
+pub(crate) mod gcp;
 #[cfg(feature = "huawei")]
 pub(crate) mod huawei;
+#[cfg(feature = "aws")]
+pub(crate) mod moto;
 pub(crate) mod vault;
 
 use std::convert::Infallible;
