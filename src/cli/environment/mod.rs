@@ -6,7 +6,9 @@ mod age;
 mod gcp;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(any(feature = "age", feature = "gcp"))]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rsops::keys::{Limits, Settings};
