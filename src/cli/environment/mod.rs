@@ -19,7 +19,7 @@ mod vault;
 
 use std::env;
 use std::path::Path;
-#[cfg(any(feature = "age", feature = "huawei", feature = "vault"))]
+#[cfg(any(feature = "age", feature = "gcp", feature = "huawei", feature = "pgp", feature = "vault"))]
 use std::path::PathBuf;
 use std::sync::Arc;
 

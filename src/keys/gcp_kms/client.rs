@@ -14,9 +14,10 @@ use google_cloud_kms_v1::model::DecryptResponse;
 use tokio::sync::Mutex;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::GcpKmsKey;
 use super::credentials::{Found, GcpCredentialSources, Identity};
 use super::failure::{Failed, deepest, explained, is_distrust};
-use super::{GcpKmsKey, ResourceId};
+use super::resource_id::ResourceId;
 use crate::keys::remote::{Limits, hinted};
 use crate::keys::service::Share;
 

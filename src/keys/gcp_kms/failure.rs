@@ -8,8 +8,8 @@ use google_cloud_gax::error::rpc::StatusDetails;
 use google_cloud_kms_v1::Error;
 use serde_json::Value;
 
-use super::ResourceId;
 use super::credentials::Identity;
+use super::resource_id::ResourceId;
 use crate::keys::remote::hinted;
 
 /// An error, or one that it comes from.
