@@ -165,7 +165,7 @@ impl Server {
 
     /// With a certificate for `localhost`, whose authority is in [`Self::authority`].
     pub(crate) fn https(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
-        Self::https_as(&["localhost", "127.0.0.1"], handler)
+        Self::https_as(&["localhost", "127.0.0.1", "*.vault.example", "login.microsoftonline.com"], handler)
     }
 
     /// With a certificate for other names.
