@@ -1,5 +1,8 @@
 //! What the stories of several key sources share: one person, a file in clear, and an environment.
 
+// every source uses its own part of this
+#![allow(dead_code)]
+
 use crate::support::outcome::Outcome;
 use crate::support::scratch::{Call, Scratch};
 
