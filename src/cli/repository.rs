@@ -41,6 +41,7 @@ pub(super) fn is_repository(folder: &Path) -> bool {
         .is_ok_and(|output| output.status.success() && output.stdout.starts_with(b"true"))
 }
 
+#[cfg(feature = "age")]
 /// Where a hook of this repository lies, whatever `core.hooksPath` says.
 pub(super) fn hook_path(folder: &Path, name: &str) -> Result<PathBuf, CommandError> {
     let output = run(git(folder).args(["rev-parse", "--git-path", &format!("hooks/{name}")]))?;

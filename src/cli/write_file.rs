@@ -101,6 +101,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     undisturbed(|| create_new(path, 0o600))?.write_all(bytes)
 }
 
+#[cfg(feature = "age")]
 /// Writes a file that must not exist yet and that only its owner can read, and the folders on the way to it.
 pub(super) fn write_new_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;

@@ -52,6 +52,7 @@ impl CommandError {
             }
             Self::IsDirectory(_) => "--recursive works on the files in it".to_owned(),
             Self::ManyToStdout => "change them where they are with --in-place".to_owned(),
+            #[cfg(feature = "age")]
             Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => {
                 "name recipients, as in `rsops init --age age1…`".to_owned()
             }

@@ -190,7 +190,9 @@ pub(super) enum CommandError {
     /// The result for many files would go to standard output.
     ManyToStdout,
     /// `init`.
+    #[cfg(feature = "age")]
     NoPlaceForIdentity(String),
+    #[cfg(feature = "age")]
     NoRecipients(PathBuf),
     /// `check`.
     Findings {
@@ -297,12 +299,9 @@ impl CommandError {
             | Self::Prompt(_)
             | Self::UpdateNotWritten { .. }
             | Self::FailedUpdates(_) => 1,
-            Self::Failures
-            | Self::IsDirectory(_)
-            | Self::OutsideFolder(_)
-            | Self::ManyToStdout
-            | Self::NoPlaceForIdentity(_)
-            | Self::NoRecipients(_) => 1,
+            Self::Failures | Self::IsDirectory(_) | Self::OutsideFolder(_) | Self::ManyToStdout => 1,
+            #[cfg(feature = "age")]
+            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => 1,
             Self::Findings { .. } | Self::Git(_) | Self::AllowGlob { .. } => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
             Self::Write { .. }

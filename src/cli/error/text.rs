@@ -67,7 +67,9 @@ impl fmt::Display for CommandError {
                 write!(f, "{} does not lie below the working directory, so it has no place in --output", path.display())
             }
             Self::ManyToStdout => f.write_str("several files cannot go to standard output"),
+            #[cfg(feature = "age")]
             Self::NoPlaceForIdentity(reason) => write!(f, "there is no place for an age identity: {reason}"),
+            #[cfg(feature = "age")]
             Self::NoRecipients(path) => {
                 write!(f, "the recipients of the identities in {} cannot be told", path.display())
             }
