@@ -5,6 +5,7 @@
 //!                                                     environment, place (files, formats, configuration)
 //! ```
 
+mod audit;
 mod child;
 mod commands;
 mod core_dumps;
@@ -25,6 +26,7 @@ mod plan;
 mod private_dir;
 mod prompt;
 mod rewrap;
+mod seal;
 mod signals;
 #[cfg(feature = "age")]
 mod terminal;
@@ -79,7 +81,7 @@ enum CommandLine {
 pub(crate) fn run() -> ExitCode {
     ui::hide_panics();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match dispatch(arguments) {
+    match audit::open().and_then(|()| dispatch(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

@@ -1,5 +1,6 @@
 //! Opening an encrypted file: load it, recover the data key, decrypt, say what is odd about it.
 
+use rsops::audit::Event;
 use rsops::data_key::DataKey;
 use rsops::document::{EncryptedDocument, MacCheck, PlainDocument};
 use rsops::keys::{DecryptionOrder, recover};
@@ -9,6 +10,7 @@ use rsops::store::{Format, Store};
 use rsops::tree::Source;
 use zeroize::Zeroizing;
 
+use super::audit;
 use super::error::CommandError;
 use super::place::{KeyServices, Place};
 use super::ui::Component;
@@ -66,6 +68,7 @@ pub(super) fn decrypt(
 ) -> Result<Opened, CommandError> {
     let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
     place.ui.debug(Component::Sops, "Decrypting tree", &[]);
+    audit::record(place, Event::Decrypt)?;
     let (decrypted, metadata) = encrypted
         .decrypt(&data_key, check, nonces)
         .map_err(|error| CommandError::Decrypt { file: place.shown(), error })?;

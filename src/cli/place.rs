@@ -237,6 +237,6 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     Ok(absolute_in(&current_directory()?, path))
 }
 
-fn current_directory() -> Result<PathBuf, CommandError> {
+pub(super) fn current_directory() -> Result<PathBuf, CommandError> {
     std::env::current_dir().map_err(CommandError::CurrentDirectory)
 }

@@ -33,6 +33,8 @@ pub use hckms::HcKmsKey;
 pub use local::{LocalKeys, Settings};
 pub use pgp::PgpKey;
 pub use recover::{DecryptionOrder, DuplicateKind, WrapFailure, recover, wrap};
+#[cfg(feature = "audit")]
+pub(crate) use remote::block_on;
 pub use remote::{Limits, ParseLimitsError};
 pub use service::{Answer, KeyService, Share};
 

@@ -15,6 +15,7 @@ use crate::cli::options::{
 };
 use crate::cli::place::{Input, Place, key_services};
 use crate::cli::plan::Plan;
+use crate::cli::seal::seal;
 use crate::cli::ui::Ui;
 
 /// Encrypt a file, and write the result to standard output
@@ -64,9 +65,7 @@ impl Encrypt {
         }
 
         let (data_key, metadata) = plan.data_key(&services)?;
-        let encrypted = document
-            .encrypt(metadata, &data_key, &Nonces::default(), &*store)
-            .map_err(CommandError::Encrypt)?;
+        let encrypted = seal(&place, document, metadata, &data_key, &Nonces::default(), &*store)?;
         target.write(&place, &encrypted)
     }
 }

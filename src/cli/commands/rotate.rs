@@ -4,19 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use rsops::audit::Event;
 use rsops::keys::{Key, MasterKey};
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
 
 use super::Target;
+use crate::cli::audit;
 use crate::cli::error::CommandError;
-use crate::cli::open::open;
+use crate::cli::open::{Opened, decrypt, load};
 use crate::cli::options::{
     AddedKeys, AwsOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions,
     OutputOptions, RemovedKeys,
 };
 use crate::cli::place::{Input, Place, exists, key_services, warn_of_surplus};
 use crate::cli::plan::new_data_key;
+use crate::cli::seal::seal;
 use crate::cli::ui::Ui;
 
 /// Encrypt a file anew, with a new data key, and write the result to standard output
@@ -60,14 +63,15 @@ impl Rotate {
         let added = self.added.lists().keys(&common)?;
         let removed = self.removed.lists().keys(&common)?;
 
-        let mut opened = open(&place, &services, &order, self.mac.check(), None)?;
+        let document = load(&place)?;
+        audit::record(&place, Event::Rotate)?;
+        let mut opened = decrypt(&place, document, &services, &order, self.mac.check(), None)?;
         change_keys(&mut opened.metadata, added, &removed);
         let data_key = new_data_key(&mut opened.metadata, &services)?;
         // IVs are new too: with another data key there is no reason to keep them
-        let encrypted = opened
-            .document
-            .encrypt(opened.metadata, &data_key, &Nonces::default(), &*place.output_store(&configuration))
-            .map_err(CommandError::Encrypt)?;
+        let store = place.output_store(&configuration);
+        let Opened { document, metadata, .. } = opened;
+        let encrypted = seal(&place, document, metadata, &data_key, &Nonces::default(), &*store)?;
         target.write(&place, &encrypted)
     }
 

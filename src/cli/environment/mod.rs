@@ -2,6 +2,7 @@
 
 #[cfg(feature = "age")]
 mod age;
+mod audit;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,10 @@ use rsops::keys::{Limits, Settings};
 
 use super::error::CommandError;
 use super::ui::Ui;
+
+pub(super) use self::audit::audit_config;
+#[cfg(feature = "audit")]
+pub(super) use self::audit::audit_defaults;
 
 /// A variable that is text; others count as not there.
 pub(super) fn text(name: &str) -> Option<String> {
