@@ -201,13 +201,14 @@ fn hint_for_code(code: &SqlState) -> Option<&'static str> {
     })
 }
 
+const UNTRUSTED: &str = "sslrootcert names the file with the certificate of the authority, or of the server";
+
 fn hint_for_text(reason: &str) -> Option<&'static str> {
     let hints = [
         ("does not support TLS", "switch on TLS in the server; sslmode=disable connects without encryption"),
-        (
-            "UnknownIssuer",
-            "sslrootcert names the file with the certificate of the authority, or of the server",
-        ),
+        ("UnknownIssuer", UNTRUSTED),
+        // somebody of the same name has signed it
+        ("BadSignature", UNTRUSTED),
         (
             "password missing",
             "a password stands in the connection string, in PGPASSWORD or in ~/.pgpass (mode 0600)",

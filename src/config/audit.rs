@@ -84,7 +84,7 @@ mod tests {
             "backends: {postgres: [{connection_string: [secret]}]}",
         ] {
             let error = strings(text).expect_err(text);
-            assert!(error.contains("line 1") && !error.contains("secret"), "{text}: {error}");
+            assert!(error.contains("yaml: line ") && !error.contains("secret"), "{text}: {error}");
         }
     }
 }

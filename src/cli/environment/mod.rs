@@ -5,7 +5,9 @@ mod age;
 mod audit;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(any(feature = "age", feature = "audit"))]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rsops::keys::{Limits, Settings};
@@ -35,6 +37,7 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
+#[cfg(any(feature = "age", feature = "audit"))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
