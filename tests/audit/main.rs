@@ -7,6 +7,7 @@ mod server;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
@@ -374,37 +375,67 @@ fn a_file_that_the_variable_names_must_be_there() {
     }
 }
 
-/// `/etc` of a run of its own, in a mount namespace; none where there may be no such thing.
-fn with_etc(scratch: &Scratch, user: &[&str], arguments: &[&str]) -> Option<Outcome> {
-    let etc = scratch.root().join("etc");
-    let script = "mount --bind \"$1\" /etc && shift && exec \"$@\"";
-    let etc = etc.display().to_string();
-    let program = binary().display().to_string();
-    let words = [&["-m", "sh", "-c", script, "sh", &etc], user, &[&program], arguments].concat();
-    let possible =
-        scratch.call_other("unshare", ["-m", "mount", "--bind", "/etc", "/etc"]).outcome().succeeded();
-    if !possible {
-        say("skipped: /etc/sops/audit.yaml: only root can have an /etc of its own");
+/// A folder that a run can have as its `/etc`, in a mount namespace; none where there may be no such thing.
+struct Etc {
+    scratch: Scratch,
+    program: String,
+}
+
+impl Etc {
+    fn with(audit: &str) -> Option<Self> {
+        let scratch = Scratch::new();
+        let attempt = scratch.call_other("unshare", ["-m", "mount", "--bind", "/etc", "/etc"]);
+        if !attempt.outcome().succeeded() {
+            say("skipped: /etc/sops/audit.yaml: only root can have an /etc of its own");
+            return None;
+        }
+        let root = scratch.root();
+        let (file, program) = (root.join("etc/sops/audit.yaml"), root.join("rsops"));
+        fs::create_dir_all(root.join("etc/sops")).expect("our own folder");
+        fs::write(root.join("etc/passwd"), "").expect("our own folder");
+        fs::write(&file, audit).expect("our own folder");
+        make_private(&file, 0o600);
+        // others can come to it
+        fs::copy(binary(), &program).expect("our own folder");
+        make_private(&root, 0o755);
+        Some(Self { program: program.display().to_string(), scratch })
     }
-    possible
-        .then(|| scratch.call_other("unshare", words).variable("SOPS_AUDIT_CONFIG", "/dev/null").outcome())
+
+    fn call(&self, user: &[&str], arguments: &[&str]) -> Call<'_> {
+        let etc = self.scratch.root().join("etc").display().to_string();
+        let script = "mount --bind \"$1\" /etc && shift && exec \"$@\"";
+        let words = [&["-m", "sh", "-c", script, "sh", &etc], user, &[&self.program], arguments].concat();
+        self.scratch.call_other("unshare", words)
+    }
 }
 
 #[test]
 fn what_the_administrator_has_set_up_counts_for_those_who_can_read_it() {
-    let scratch = Scratch::new();
-    let etc = scratch.root().join("etc/sops");
-    std::fs::create_dir_all(&etc).expect("our own folder");
-    let file = etc.join("audit.yaml");
-    std::fs::write(&file, "backends: {postgres: [{connection_string: 'host=127.0.0.1 port=1'}]}\n")
-        .expect("our own");
-    make_private(&file, 0o600);
-    make_private(&scratch.root(), 0o755);
-    let Some(root) = with_etc(&scratch, &[], &["--version"]) else { return };
-    refused(&root, 1, &["defined in /etc/sops/audit.yaml", "connection refused"]);
-    let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    let nobody = with_etc(&scratch, &user, &["--version"]).expect("as above");
+    let config = "backends: {postgres: [{connection_string: 'host=127.0.0.1 port=1 user=x'}]}\n";
+    let Some(etc) = Etc::with(config) else { return };
+    let words = ["defined in /etc/sops/audit.yaml", "connection refused"];
+    refused(&etc.call(&[], &["--version"]).outcome(), 1, &words);
+    etc.scratch.write("empty.yaml", b"");
+    let elsewhere = etc.call(&[], &["--version"]).variable("SOPS_AUDIT_CONFIG", "<DIR>/empty.yaml");
+    refused(&elsewhere.outcome(), 1, &words);
+    let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let nobody = etc.call(&nobody, &["--version"]).outcome();
     assert!(nobody.succeeded() && nobody.stderr.is_empty(), "{}", nobody.messages());
+}
+
+#[test]
+fn whoever_has_no_name_can_do_nothing() {
+    let Some(desk) = Desk::new() else { return };
+    // an empty /etc/passwd has none
+    let config = format!("backends: {{postgres: [{{connection_string: '{}'}}]}}\n", desk.url("sops", ""));
+    let Some(etc) = Etc::with(&config.replace("localhost", "127.0.0.1")) else { return };
+    etc.scratch.write("a.yaml", &desk.scratch.read("a.yaml").expect("there"));
+    let outcome =
+        etc.call(&[], &["decrypt", "a.yaml"]).keys(["age-alice"]).variable("USER", "forged").outcome();
+    let words =
+        ["level=fatal msg=\"Error getting current user for auditing: user: unknown userid", "hint: who runs"];
+    refused(&outcome, 1, &words);
+    assert_eq!(desk.events(), [""; 0]);
 }
 
 #[test]
@@ -501,7 +532,7 @@ fn variables_and_the_password_file_fill_the_gaps() {
     assert_eq!(desk.recorded(in_socket.variable("PGSSLMODE", "verify-full"), 0), decrypt, "no TLS there");
     let line = format!("localhost:*:{}:sops:{}\n", desk.database, PASSWORD.replace(':', "\\:"));
     let file = desk.scratch.root().join("home/.pgpass");
-    std::fs::write(&file, &line).expect("our own folder");
+    fs::write(&file, &line).expect("our own folder");
     make_private(&file, 0o600);
     assert_eq!(desk.recorded(base(), 0), decrypt);
     make_private(&file, 0o644);
