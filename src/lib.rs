@@ -1,5 +1,6 @@
 //! Secrets in files, encrypted leaf by leaf, byte-compatible with sops.
 
+pub mod audit;
 pub mod check;
 pub mod cipher;
 pub mod config;

@@ -228,6 +228,16 @@ fn files_are_written_in_one_place() {
 }
 
 #[test]
+fn nothing_is_done_behind_the_back_of_the_audit_log() {
+    nobody_else(
+        "documents are opened and sealed where the audit log is told",
+        r"\.(encrypt|decrypt)\(",
+        // what `edit` keeps when it cannot save is no encryption that anybody asked for; keys are no documents
+        &["document", "cli/open.rs", "cli/seal.rs", "cli/commands/edit.rs", "keys"],
+    );
+}
+
+#[test]
 fn files_are_short_or_say_why_not() {
     let sources = sources();
     let mut found = String::new();

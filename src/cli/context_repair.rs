@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use rsops::audit::Event;
 use rsops::data_key::DataKey;
 use rsops::document::{EncryptedDocument, MacCheck, PlainDocument};
 use rsops::keys::{AwsKmsKey, DecryptionOrder, Key};
@@ -10,10 +11,12 @@ use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
 use rsops::tree::Source;
 
+use super::audit;
 use super::error::CommandError;
 use super::open::{Opened, opened, recover_data_key};
 use super::place::{Input, KeyServices, Place};
 use super::prompt::confirm;
+use super::seal::seal;
 use super::write_file::write_file;
 
 /// The first release that sends what it stores.
@@ -78,6 +81,7 @@ impl Repair {
         let is_written = self == Self::OfTheFile || nonces.is_some();
         let mut own_nonces = Nonces::default();
         let nonces = nonces.unwrap_or(&mut own_nonces);
+        audit::record(place, Event::Decrypt)?;
         let decrypted = encrypted
             .decrypt(&data_key, check, Some(&mut *nonces))
             .map_err(|error| still_fails(CommandError::Decrypt { file: place.shown(), error }))?;
@@ -98,9 +102,8 @@ impl Repair {
 fn write(place: &Place, opened: &Opened, nonces: &Nonces) -> Result<Option<Source>, CommandError> {
     let Input::File(path) = &place.input else { return Ok(None) };
     let document = PlainDocument { tree: opened.document.tree.clone() };
-    let bytes = document
-        .encrypt(opened.metadata.clone(), &opened.data_key, nonces, &*place.input_store())
-        .map_err(CommandError::Encrypt)?;
+    let metadata = opened.metadata.clone();
+    let bytes = seal(place, document, metadata, &opened.data_key, nonces, &*place.input_store())?;
     write_file(path, &bytes).map_err(|error| CommandError::Write {
         in_place: true,
         path: path.clone(),

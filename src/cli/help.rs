@@ -20,7 +20,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// Variables without a flag of their own; those with one are named there (cli.md §17).
-pub(super) const VARIABLES: [(&str, &str); 8] = [
+pub(super) const VARIABLES: [(&str, &str); 9] = [
     ("SOPS_AGE_KEY_FILE", "file with age identities"),
     ("SOPS_AGE_KEY, SOPS_AGE_KEY_CMD", "age identities, or a command that prints them"),
     ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", "ssh private key to decrypt with"),
@@ -28,6 +28,7 @@ pub(super) const VARIABLES: [(&str, &str); 8] = [
     ("SOPS_GPG_EXEC, GNUPGHOME", "the gpg program, and its home"),
     ("SOPS_EDITOR, EDITOR", "editor for `edit`"),
     ("SOPS_CONFIG", "configuration file, as --config names it"),
+    ("SOPS_AUDIT_CONFIG", "file with more databases for the audit log"),
     ("NO_COLOR", "no colours"),
 ];
 

@@ -5,6 +5,7 @@
 //!                                                     environment, place (files, formats, configuration)
 //! ```
 
+mod audit;
 mod batch;
 mod child;
 mod commands;
@@ -29,6 +30,7 @@ mod private_dir;
 mod prompt;
 mod repository;
 mod rewrap;
+mod seal;
 mod signals;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod terminal;
@@ -89,7 +91,7 @@ enum CommandLine {
 pub(crate) fn run() -> ExitCode {
     ui::hide_panics();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match dispatch(arguments) {
+    match audit::open().and_then(|()| dispatch(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

@@ -1,5 +1,6 @@
 //! Opening an encrypted file: load it, recover the data key, decrypt, say what is odd about it.
 
+use rsops::audit::Event;
 use rsops::data_key::DataKey;
 use rsops::document::{Decrypted, EncryptedDocument, MacCheck, PlainDocument};
 use rsops::keys::{DecryptionOrder, recover};
@@ -9,6 +10,7 @@ use rsops::store::{Format, Store};
 use rsops::tree::Source;
 use zeroize::Zeroizing;
 
+use super::audit;
 use super::context_repair::offer;
 use super::error::CommandError;
 use super::place::{KeyServices, Place};
@@ -68,14 +70,33 @@ pub(super) fn decrypt(
     nonces: Option<&mut Nonces>,
 ) -> Result<Opened, CommandError> {
     if let Some(repair) = offer(place, &encrypted.metadata)? {
-        return repair.open(place, encrypted, services, check, nonces);
+        let opened = repair.open(place, encrypted, services, check, nonces)?;
+        // the repair has its own records; what follows is the command's (publish-audit.md §B3)
+        audit::record(place, Event::Decrypt)?;
+        return Ok(opened);
     }
     let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
     place.ui.debug(Component::Sops, "Decrypting tree", &[]);
+    audit::record(place, Event::Decrypt)?;
     let decrypted = encrypted
         .decrypt(&data_key, check, nonces)
         .map_err(|error| CommandError::Decrypt { file: place.shown(), error })?;
     Ok(opened(place, decrypted, data_key))
+}
+
+/// Decrypts a file only to see that it can be, and is what was encrypted.
+pub(super) fn verify(
+    place: &Place,
+    encrypted: EncryptedDocument,
+    services: &KeyServices,
+    order: &DecryptionOrder,
+) -> Result<(), CommandError> {
+    let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
+    audit::record(place, Event::Decrypt)?;
+    encrypted
+        .decrypt(&data_key, MacCheck::Required, None)
+        .map(drop)
+        .map_err(|error| CommandError::Decrypt { file: place.shown(), error })
 }
 
 /// A file that was decrypted; says what is odd about it.

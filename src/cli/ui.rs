@@ -13,6 +13,7 @@ use super::key_changes::Colours;
 /// Who speaks (cli.md §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Component {
+    Audit,
     Cmd,
     Sops,
     Age,
@@ -32,11 +33,14 @@ enum Level {
     Info,
     Warning,
     Error,
+    Fatal,
+    Panic,
 }
 
 impl Component {
     fn name(self) -> &'static str {
         match self {
+            Self::Audit => "AUDIT",
             Self::Cmd => "CMD",
             Self::Sops => "SOPS",
             Self::Age => "AGE",
@@ -59,6 +63,8 @@ impl Level {
             Self::Info => "info",
             Self::Warning => "warning",
             Self::Error => "error",
+            Self::Fatal => "fatal",
+            Self::Panic => "panic",
         }
     }
 
@@ -69,6 +75,8 @@ impl Level {
             Self::Info => ("INFO", 36),
             Self::Warning => ("WARN", 33),
             Self::Error => ("ERRO", 31),
+            Self::Fatal => ("FATA", 31),
+            Self::Panic => ("PANI", 31),
         }
     }
 }
@@ -92,6 +100,16 @@ impl Ui {
     /// Something that went wrong, where the program does not end.
     pub(super) fn error(&self, component: Component, message: &str, fields: &[(&str, &str)]) {
         self.log(component, Level::Error, message, fields);
+    }
+
+    /// What ends the program.
+    pub(super) fn fatal(&self, component: Component, message: &str, fields: &[(&str, &str)]) {
+        self.log(component, Level::Fatal, message, fields);
+    }
+
+    /// The same where the reference crashes.
+    pub(super) fn panic(&self, component: Component, message: &str, fields: &[(&str, &str)]) {
+        self.log(component, Level::Panic, message, fields);
     }
 
     /// Shown with `--verbose`.

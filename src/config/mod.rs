@@ -4,6 +4,7 @@
 //! asked for: [`Config::creation_rule`] says how a new file is encrypted, [`Config::destination_rule`] where it is
 //! published. So a rule that is not used may hold keys that are none.
 
+mod audit;
 mod creation_rule;
 mod decode;
 mod destination_rule;
@@ -23,6 +24,7 @@ use self::destination_rule::DestinationRule;
 use crate::store::Indent;
 use crate::store::yaml::{Stream, with_nodes};
 
+pub use audit::AuditConfig;
 pub use creation_rule::ResolvedRule;
 pub use destination_rule::{Destination, KvVersion, ResolvedDestination};
 pub use discovery::{FILE_NAME, Misnamed, Search, search};

@@ -59,6 +59,8 @@ pub use pgp::{GnupgHome, PgpSettings};
 #[cfg(any(feature = "age", feature = "pgp"))]
 pub use prompt::{Prompt, Silent};
 pub use recover::{DecryptionOrder, DuplicateKind, WrapFailure, recover, wrap};
+#[cfg(feature = "audit")]
+pub(crate) use remote::block_on;
 #[cfg(feature = "keyservice")]
 pub(crate) use remote::hinted;
 pub use remote::{Limits, ParseLimitsError};

@@ -18,6 +18,8 @@ if lacks git; then packages="$packages git"; fi
 if lacks age; then packages="$packages age"; fi
 if lacks gpg; then packages="$packages gnupg"; fi
 if lacks npm; then packages="$packages nodejs npm"; fi
+# the server for the tests of the audit log; its programs are not on the search path
+if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then packages="$packages postgresql"; fi
 if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then packages="$packages python3 python3-venv"; fi
 if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && ! lacks apt-get; then
     apt-get update -qq

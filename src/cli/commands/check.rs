@@ -10,15 +10,14 @@ use clap::Args;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use rsops::check::{Checker, Code, Finding, Subject, companions};
 use rsops::config::{Config, FILE_NAME, absolute};
-use rsops::document::{EncryptedDocument, MacCheck};
-use rsops::keys::{DecryptionOrder, recover};
-use rsops::store::{Format as FileFormat, Indent};
+use rsops::keys::DecryptionOrder;
 use rsops::tree::Source;
 
 use crate::cli::error::CommandError;
 use crate::cli::findings::{Format, Located, render};
-use crate::cli::options::{DecryptionOptions, GlobalOptions, KeyServiceOptions, path};
-use crate::cli::place::{KeyServices, current_directory, key_services};
+use crate::cli::open::{parse, verify};
+use crate::cli::options::{DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, path};
+use crate::cli::place::{Input, KeyServices, Place, current_directory, key_services};
 use crate::cli::repository::{
     Candidate, Content, is_repository, not_ignored, object, objects, staged, tracked, walked,
 };
@@ -72,6 +71,7 @@ impl Check {
         let candidates = self.candidates(&folder)?;
         let verifier = match self.verify {
             true => Some(Verifier {
+                ui: ui.clone(),
                 services: key_services(&ui, &self.services)?,
                 order: self.decryption.order()?,
             }),
@@ -326,32 +326,27 @@ impl Inspection<'_> {
 
 /// Decrypts what it can.
 struct Verifier {
+    ui: Arc<Ui>,
     services: KeyServices,
     order: DecryptionOrder,
 }
 
 impl Verifier {
     fn verify(&self, subject: &Subject<'_>) -> Option<Finding> {
-        let store = FileFormat::from_path(subject.path).store(Indent::default());
+        let input = Input::File(subject.path.to_owned());
+        let place = Place::new(self.ui.clone(), input, &FormatOptions::default()).ok()?;
         // why it cannot be read has been said
-        let document = EncryptedDocument::load(&*store, subject.source.clone()).ok()?;
-        let (groups, threshold) = (&document.metadata.key_groups, document.metadata.shamir_threshold);
-        let result = match recover(groups, threshold, &self.order, &self.services.list()) {
-            Ok(data_key) => {
-                document.decrypt(&data_key, MacCheck::Required, None).map_err(|error| error.to_string())
-            }
-            Err(error) => {
-                let text = error.to_string();
-                let reason =
-                    text.lines().find_map(|line| line.trim_start().strip_prefix("- | ")).unwrap_or("");
-                return Some(unverified(
-                    format!("no key at hand opens it: {reason}"),
-                    "run the check where a key of the file is at hand, or without --verify",
-                ));
-            }
-        };
-        let error = result.err()?;
-        let first = error.lines().next().unwrap_or_default().to_owned();
+        let document = parse(&place, subject.source.clone()).ok()?;
+        let error = verify(&place, document, &self.services, &self.order).err()?;
+        let text = error.to_string();
+        if let CommandError::Recover(_) = error {
+            let reason = text.lines().find_map(|line| line.trim_start().strip_prefix("- | ")).unwrap_or("");
+            return Some(unverified(
+                format!("no key at hand opens it: {reason}"),
+                "run the check where a key of the file is at hand, or without --verify",
+            ));
+        }
+        let first = text.lines().next().unwrap_or_default().to_owned();
         Some(unverified(first, "restore the file from the last commit in which it could be decrypted"))
     }
 }

@@ -30,6 +30,7 @@ use crate::cli::options::{
 use crate::cli::place::{Configuration, Input, KeyServices, Place, exists, key_services, warn_of_surplus};
 use crate::cli::plan::Plan;
 use crate::cli::private_dir::PrivateDir;
+use crate::cli::seal::seal;
 use crate::cli::signals::say_on_signal;
 use crate::cli::ui::{Component, Ui, wait_for_enter};
 use crate::cli::write_file::{write_file, write_private};
@@ -246,8 +247,7 @@ impl Session<'_> {
             self.services.wrap(data_key, &mut metadata).map_err(CommandError::WrapEdited)?;
         }
         metadata.raise_version();
-        let bytes =
-            document.encrypt(metadata, data_key, nonces, self.store).map_err(CommandError::Encrypt)?;
+        let bytes = seal(self.place, document, metadata, data_key, nonces, self.store)?;
         let file = self.file();
         if !is_still(file, on_disk.as_ref().map(Source::as_bytes)) {
             return Err(CommandError::ChangedMeanwhile(file.to_owned()));

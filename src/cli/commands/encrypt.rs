@@ -17,6 +17,7 @@ use crate::cli::options::{
 };
 use crate::cli::place::{Configuration, Input, KeyServices, Place, configuration, key_services};
 use crate::cli::plan::Plan;
+use crate::cli::seal::seal;
 use crate::cli::ui::Ui;
 
 /// Encrypt a file, and write the result to standard output
@@ -117,5 +118,5 @@ fn encrypt(
         return Err(CommandError::AlreadyEncrypted);
     }
     let (data_key, metadata) = plan.data_key(services)?;
-    document.encrypt(metadata, &data_key, &Nonces::default(), &*store).map_err(CommandError::Encrypt)
+    seal(place, document, metadata, &data_key, &Nonces::default(), &*store)
 }

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use rsops::audit::Event;
 use rsops::document::MacCheck;
 use rsops::keys::{DecryptionOrder, Key, MasterKey};
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
 
 use super::{Target, Targets};
+use crate::cli::audit;
 use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
-use crate::cli::open::open;
+use crate::cli::open::{Opened, decrypt, load};
 use crate::cli::options::{
     AddedKeys, AwsOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions,
     OutputOptions, RemovedKeys,
@@ -21,6 +23,7 @@ use crate::cli::place::{
     Configuration, Input, KeyServices, Place, configuration, exists, key_services, warn_of_surplus,
 };
 use crate::cli::plan::new_data_key;
+use crate::cli::seal::seal;
 use crate::cli::ui::Ui;
 
 /// Encrypt a file anew, with a new data key, and write the result to standard output
@@ -119,19 +122,15 @@ struct Rotation {
 impl Rotation {
     /// The bytes of the file under its new data key.
     fn rotate(&self, place: &Place) -> Result<Vec<u8>, CommandError> {
-        let mut opened = open(place, &self.services, &self.order, self.check, None)?;
+        let document = load(place)?;
+        audit::record(place, Event::Rotate)?;
+        let mut opened = decrypt(place, document, &self.services, &self.order, self.check, None)?;
         change_keys(&mut opened.metadata, self.added.clone(), &self.removed);
         let data_key = new_data_key(&mut opened.metadata, &self.services)?;
         // IVs are new too: with another data key there is no reason to keep them
-        opened
-            .document
-            .encrypt(
-                opened.metadata,
-                &data_key,
-                &Nonces::default(),
-                &*place.output_store(&self.configuration),
-            )
-            .map_err(CommandError::Encrypt)
+        let Opened { document, metadata, .. } = opened;
+        let store = place.output_store(&self.configuration);
+        seal(place, document, metadata, &data_key, &Nonces::default(), &*store)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use rsops::audit::Event;
 use rsops::metadata::has_metadata;
 use rsops::nonces::Nonces;
 use rsops::store::json::read_value;
@@ -14,12 +15,14 @@ use rsops::tree::{Change, Path, Value};
 use zeroize::Zeroizing;
 
 use super::{Outdated, write_back};
+use crate::cli::audit;
 use crate::cli::error::CommandError;
 use crate::cli::open::{Opened, open};
 use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, IdempotentOptions, KeyServiceOptions, MacOptions,
 };
 use crate::cli::place::{Input, Place, key_services, read_stdin};
+use crate::cli::seal::seal;
 use crate::cli::ui::{Component, Ui};
 
 /// Set a value in an encrypted file
@@ -76,10 +79,12 @@ impl Set {
             return Err(CommandError::AlreadyEncrypted);
         }
         if change == Change::Unchanged && self.idempotent.idempotent {
+            // the reference encrypts first and then finds that nothing changed (publish-audit.md §B3)
+            audit::record(&place, Event::Encrypt)?;
             ui.info(Component::Cmd, "File not written due to no change", &[]);
             return Ok(());
         }
-        let bytes = document.encrypt(metadata, &data_key, &nonces, &*store).map_err(CommandError::Encrypt)?;
+        let bytes = seal(&place, document, metadata, &data_key, &nonces, &*store)?;
         write_back(&place, &bytes)
     }
 

@@ -16,6 +16,7 @@ use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, IdempotentOptions, KeyServiceOptions, MacOptions,
 };
 use crate::cli::place::{Input, Place, key_services};
+use crate::cli::seal::seal;
 use crate::cli::ui::{Component, Ui};
 
 /// Remove a value from an encrypted file
@@ -65,7 +66,7 @@ impl Unset {
             result => result.map_err(CommandError::Unset)?,
         }
         let store = place.output_store(&configuration);
-        let bytes = document.encrypt(metadata, &data_key, &nonces, &*store).map_err(CommandError::Encrypt)?;
+        let bytes = seal(&place, document, metadata, &data_key, &nonces, &*store)?;
         write_back(&place, &bytes)
     }
 }

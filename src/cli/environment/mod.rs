@@ -4,6 +4,7 @@
 mod age;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod agent;
+mod audit;
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "azure")]
@@ -19,7 +20,14 @@ mod vault;
 
 use std::env;
 use std::path::Path;
-#[cfg(any(feature = "age", feature = "gcp", feature = "huawei", feature = "pgp", feature = "vault"))]
+#[cfg(any(
+    feature = "age",
+    feature = "audit",
+    feature = "gcp",
+    feature = "huawei",
+    feature = "pgp",
+    feature = "vault"
+))]
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +35,9 @@ use rsops::keys::{Limits, Settings};
 
 #[cfg(feature = "age")]
 pub(super) use self::age::{age_key_file, age_key_text};
+pub(super) use self::audit::audit_config;
+#[cfg(feature = "audit")]
+pub(super) use self::audit::audit_defaults;
 use super::error::CommandError;
 use super::ui::Ui;
 
@@ -48,7 +59,14 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
-#[cfg(any(feature = "age", feature = "gcp", feature = "huawei", feature = "pgp", feature = "vault"))]
+#[cfg(any(
+    feature = "age",
+    feature = "audit",
+    feature = "gcp",
+    feature = "huawei",
+    feature = "pgp",
+    feature = "vault"
+))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)

@@ -5,7 +5,7 @@ use std::io;
 use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
 use rsops::keys::WrapFailure;
 
-use super::{CommandError, ExecError};
+use super::{AuditError, CommandError, ExecError};
 use crate::cli::editor::EditorError;
 
 /// They would be left with a data key, or a part of one, that does not fit any more (policy.md §3).
@@ -98,6 +98,7 @@ impl CommandError {
             Self::Load { file, .. } => format!("the metadata of {file} are damaged; restore them"),
             Self::FileStatus(error) => return error.hint(),
             Self::Exec(error) => return error.hint(),
+            Self::Audit(error) => return error.hint(),
             Self::Decrypt { file, error: DecryptError::MacMismatch { .. } | DecryptError::MacUnreadable(_) } => {
                 format!(
                     "{file} was changed without its keys, or is damaged; restore it, or decrypt it with --ignore-mac \
@@ -119,6 +120,23 @@ impl CommandError {
             }
             _ => return None,
         })
+    }
+}
+
+impl AuditError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config { path, .. } => Some(format!(
+                "nothing is done without the audit log; {} has `backends`, `postgres`, and a list of \
+                 `connection_string`",
+                path.display()
+            )),
+            Self::User(_) => {
+                Some("who runs a command must have a name in the system, as in /etc/passwd".to_owned())
+            }
+            Self::Backends { hint } | Self::Insert { hint, .. } => hint.map(str::to_owned),
+            Self::Unreadable { .. } | Self::Unsupported(_) => None,
+        }
     }
 }
 

@@ -15,11 +15,13 @@ use rsops::keys::{DuplicateKind, ParseKeyError, ParseLimitsError, RecoverError, 
 pub(super) use rsops::os_error::os_text;
 use rsops::selection::SelectionError;
 use rsops::store::StoreError;
+use rsops::store::yaml::YamlError;
 use rsops::tree::{EditError, PathError};
 
 use super::editor::EditorError;
 use super::environment::as_called;
 use super::prompt::PromptError;
+use super::ui::{Component, Ui};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -210,6 +212,7 @@ pub(super) enum CommandError {
     /// The address space does not hold the stack.
     NoStack(String),
     Exec(ExecError),
+    Audit(AuditError),
     /// Another error, and what can be done in this case.
     Hinted {
         error: Box<CommandError>,
@@ -242,6 +245,59 @@ pub(super) enum ExecError {
     Start(io::Error),
     /// The command ran, and did not succeed.
     Status(ExitStatus),
+}
+
+/// Why nothing is done without the audit log (publish-audit.md §B).
+#[derive(Debug)]
+pub(super) enum AuditError {
+    /// What `SOPS_AUDIT_CONFIG` names.
+    Unreadable {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Config {
+        path: PathBuf,
+        error: YamlError,
+    },
+    /// This build has none.
+    #[cfg_attr(feature = "audit", expect(dead_code, reason = "it has one"))]
+    Unsupported(PathBuf),
+    /// Databases that cannot be reached; which has been said.
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "there are none"))]
+    Backends {
+        hint: Option<&'static str>,
+    },
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "there are none"))]
+    User(String),
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "there are none"))]
+    Insert {
+        reason: String,
+        hint: Option<&'static str>,
+    },
+}
+
+impl From<AuditError> for CommandError {
+    fn from(error: AuditError) -> Self {
+        Self::Audit(error)
+    }
+}
+
+impl AuditError {
+    /// The reference crashes with a configuration that it cannot read.
+    fn code(&self) -> u8 {
+        if matches!(self, Self::Config { .. }) { 2 } else { 1 }
+    }
+
+    /// These errors are log lines.
+    fn log(&self) {
+        let ui = Ui::new(false);
+        match self {
+            Self::Config { error, .. } => {
+                ui.panic(Component::Audit, &self.to_string(), &[("error", &error.to_string())]);
+            }
+            _ => ui.fatal(Component::Audit, &self.to_string(), &[]),
+        }
+    }
 }
 
 impl From<ExecError> for CommandError {
@@ -311,6 +367,7 @@ impl CommandError {
             | Self::NoHelpTopic(_) => 3,
             Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
             Self::Exec(error) => error.code(),
+            Self::Audit(error) => error.code(),
             Self::NoSuchCommand(_)
             | Self::TwoValueSources
             | Self::ReadValue { .. }
@@ -380,10 +437,19 @@ impl CommandError {
             // whoever read has seen enough
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             _ => {
-                let hint =
-                    self.hint().map(|hint| format!("hint: {}\n", as_called(&hint))).unwrap_or_default();
-                let _ = write!(io::stderr(), "{prefix}{self}\n{hint}");
+                self.say(prefix);
+                let hint = self.hint().map(|hint| format!("hint: {}\n", as_called(&hint)));
+                let _ = write!(io::stderr(), "{}", hint.unwrap_or_default());
             }
+        }
+    }
+
+    /// What happened, without the next step.
+    fn say(&self, prefix: &str) {
+        match self {
+            Self::Hinted { error, .. } => error.say(prefix),
+            Self::Audit(error) => error.log(),
+            _ => drop(writeln!(io::stderr(), "{prefix}{self}")),
         }
     }
 }

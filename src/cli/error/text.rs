@@ -7,7 +7,7 @@ use rsops::document::{DecryptError, EncryptError};
 use rsops::program::status_text;
 use rsops::selection::SelectionError;
 
-use super::{CommandError, ExecError, os_text};
+use super::{AuditError, CommandError, ExecError, os_text};
 use crate::cli::ui::recovery_words;
 
 const SELECTORS: &str = "encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, \
@@ -220,9 +220,27 @@ impl fmt::Display for CommandError {
             }
             Self::FailedUpdates(number) => write!(f, "failed updating {number} key(s)"),
             Self::Exec(error) => error.fmt(f),
+            Self::Audit(error) => error.fmt(f),
             Self::CurrentDirectory(error) => {
                 write!(f, "the current directory cannot be read: {}", os_text(error))
             }
+        }
+    }
+}
+
+impl fmt::Display for AuditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, error } => {
+                write!(f, "SOPS_AUDIT_CONFIG: open {}: {}", path.display(), os_text(error))
+            }
+            Self::Config { .. } => f.write_str("Error unmarshalling config"),
+            Self::Unsupported(path) => {
+                write!(f, "this build of rsops has no audit log, but {} demands one", path.display())
+            }
+            Self::Backends { .. } => f.write_str("one or more audit backends reported errors, exiting"),
+            Self::User(reason) => write!(f, "Error getting current user for auditing: {reason}"),
+            Self::Insert { reason, .. } => write!(f, "Failed to insert audit record: {reason}"),
         }
     }
 }
