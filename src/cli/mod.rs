@@ -73,6 +73,8 @@ enum CommandLine {
     Edit(Box<commands::edit::Edit>),
     Set(Box<commands::set::Set>),
     Unset(Box<commands::unset::Unset>),
+    #[cfg(feature = "publish")]
+    Publish(Box<commands::publish::Publish>),
 }
 
 /// Does what the arguments say.
@@ -121,6 +123,8 @@ fn run_command(command: CommandLine) -> Result<(), CommandError> {
         CommandLine::Edit(edit) => edit.run(),
         CommandLine::Set(set) => set.run(),
         CommandLine::Unset(unset) => unset.run(),
+        #[cfg(feature = "publish")]
+        CommandLine::Publish(publish) => publish.run(),
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Component {
     HcKms,
     AzureKv,
     HcVault,
+    #[cfg(feature = "publish")]
+    Publish,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ impl Component {
             Self::HcKms => "HCKMS",
             Self::AzureKv => "AZKV",
             Self::HcVault => "VAULT_TRANSIT",
+            #[cfg(feature = "publish")]
+            Self::Publish => "PUBLISH",
         }
     }
 }

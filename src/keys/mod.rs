@@ -15,7 +15,7 @@ mod hckms;
 mod local;
 mod pgp;
 mod recover;
-mod remote;
+pub(crate) mod remote;
 mod service;
 
 use std::fmt;

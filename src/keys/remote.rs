@@ -13,7 +13,7 @@ static RUNTIME: LazyLock<io::Result<Runtime>> =
     LazyLock::new(|| Builder::new_current_thread().enable_all().build());
 
 /// Waits for what servers say.
-pub(super) fn block_on<R>(answer: impl Future<Output = R>) -> Result<R, String> {
+pub(crate) fn block_on<R>(answer: impl Future<Output = R>) -> Result<R, String> {
     match &*RUNTIME {
         Ok(runtime) => Ok(runtime.block_on(answer)),
         Err(error) => Err(format!("the runtime for connections does not start: {error}")),
@@ -80,7 +80,7 @@ impl Limits {
 }
 
 /// A reason with the next step on a line of its own.
-pub(super) fn hinted(reason: &str, hint: &str) -> String {
+pub(crate) fn hinted(reason: &str, hint: &str) -> String {
     format!("{reason}\nhint: {hint}")
 }
 

@@ -9,6 +9,8 @@ pub(super) mod exec_file;
 pub(super) mod filestatus;
 pub(super) mod groups;
 pub(super) mod man;
+#[cfg(feature = "publish")]
+pub(super) mod publish;
 pub(super) mod rotate;
 pub(super) mod set;
 pub(super) mod unset;

@@ -2,11 +2,15 @@
 
 #[cfg(feature = "age")]
 mod age;
+#[cfg(feature = "publish")]
+mod publish;
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "publish")]
+pub(super) use publish::publish_settings;
 use rsops::keys::{Limits, Settings};
 
 use super::error::CommandError;

@@ -161,6 +161,9 @@ pub(super) enum CommandError {
     },
     DirectoryToUpdate(String),
     Prompt(PromptError),
+    /// `publish`.
+    #[cfg(feature = "publish")]
+    Publish(PublishError),
     UpdateNotWritten {
         file: String,
         error: io::Error,
@@ -203,6 +206,35 @@ pub(super) enum ExecError {
     Start(io::Error),
     /// The command ran, and did not succeed.
     Status(ExitStatus),
+}
+
+/// Why a file was not published, where no other command has the same error (publish-audit.md A8).
+#[cfg(feature = "publish")]
+#[derive(Debug)]
+pub(super) enum PublishError {
+    /// Nothing stands there, or it cannot be looked at.
+    Stat {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Directory,
+    /// A file that goes as it is.
+    Read(io::Error),
+    /// A directory below the one that is published.
+    List {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Canceled(PathBuf),
+    /// What the destination says.
+    Upload(String),
+}
+
+#[cfg(feature = "publish")]
+impl From<PublishError> for CommandError {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(error)
+    }
 }
 
 impl From<ExecError> for CommandError {
@@ -262,6 +294,8 @@ impl CommandError {
             | Self::NoHelpTopic(_) => 3,
             Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
             Self::Exec(error) => error.code(),
+            #[cfg(feature = "publish")]
+            Self::Publish(_) => 1,
             Self::NoSuchCommand(_)
             | Self::TwoValueSources
             | Self::ReadValue { .. }
