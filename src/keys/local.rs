@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 #[cfg(feature = "age")]
 use super::age::{Identities, IdentitySources, Prompt, Recipient};
+#[cfg(feature = "vault")]
+use super::hc_vault::{Transit, VaultSettings};
+#[cfg(feature = "huawei")]
+use super::hckms::{Huawei, HuaweiSettings};
 use super::remote::Limits;
 use super::service::{Answer, KeyService, Share};
 use super::{Key, MasterKey};
@@ -19,6 +23,12 @@ pub struct Settings {
     /// Who is asked for pass phrases.
     #[cfg(feature = "age")]
     pub prompt: Arc<dyn Prompt>,
+    /// What the environment says of Vault.
+    #[cfg(feature = "vault")]
+    pub vault: VaultSettings,
+    /// What the environment says of HuaweiCloud.
+    #[cfg(feature = "huawei")]
+    pub huawei: HuaweiSettings,
 }
 
 /// Wraps and unwraps with what this machine has. A build without a kind of keys refuses them.
@@ -27,23 +37,37 @@ pub struct LocalKeys {
     age: Identities,
     #[cfg(feature = "age")]
     prompt: Arc<dyn Prompt>,
+    #[cfg(feature = "vault")]
+    vault: Transit,
+    #[cfg(feature = "huawei")]
+    huawei: Huawei,
 }
 
 impl LocalKeys {
     /// Nothing is read, started or connected before a key needs it.
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes them"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "huawei", feature = "vault")),
+        expect(unused_variables, reason = "no kind of key takes them")
+    )]
     pub fn new(settings: Settings) -> Self {
         Self {
             #[cfg(feature = "age")]
             age: Identities::new(settings.age, settings.prompt.clone()),
             #[cfg(feature = "age")]
             prompt: settings.prompt,
+            #[cfg(feature = "vault")]
+            vault: Transit::new(settings.vault, settings.limits),
+            #[cfg(feature = "huawei")]
+            huawei: Huawei::new(settings.huawei, settings.limits),
         }
     }
 }
 
 impl KeyService for LocalKeys {
-    #[cfg_attr(not(feature = "age"), expect(unused_variables, reason = "no kind of key takes it"))]
+    #[cfg_attr(
+        not(any(feature = "age", feature = "huawei", feature = "vault")),
+        expect(unused_variables, reason = "no kind of key takes it")
+    )]
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
@@ -52,6 +76,10 @@ impl KeyService for LocalKeys {
                     .map_err(|e| e.to_string())
                     .and_then(|recipient| recipient.wrap(share, &*self.prompt).map_err(|e| e.to_string())),
             ),
+            #[cfg(feature = "vault")]
+            Key::HcVault(key) => Answer::later(self.vault.wrap(key, share)),
+            #[cfg(feature = "huawei")]
+            Key::HcKms(key) => Answer::later(self.huawei.wrap(key, share)),
             other => Answer::Now(Err(not_built(other))),
         }
     }
@@ -62,6 +90,10 @@ impl KeyService for LocalKeys {
             Key::Age(age) => {
                 Answer::Now(self.age.unwrap(&key.enc, &age.recipient).map_err(|e| e.to_string()))
             }
+            #[cfg(feature = "vault")]
+            Key::HcVault(vault) => Answer::later(self.vault.unwrap(vault, &key.enc)),
+            #[cfg(feature = "huawei")]
+            Key::HcKms(huawei) => Answer::later(self.huawei.unwrap(huawei, &key.enc)),
             other => Answer::Now(Err(not_built(other))),
         }
     }

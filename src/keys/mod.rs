@@ -10,8 +10,10 @@ mod azure_kv;
 mod changes;
 mod failure;
 mod gcp_kms;
-mod hc_vault;
+pub(crate) mod hc_vault;
 mod hckms;
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod http;
 mod local;
 mod pgp;
 mod recover;
@@ -29,7 +31,11 @@ pub use changes::{GroupChanges, compare};
 pub use failure::{KeyFailure, RecoverError, Words};
 pub use gcp_kms::GcpKmsKey;
 pub use hc_vault::HcVaultKey;
+#[cfg(feature = "vault")]
+pub use hc_vault::VaultSettings;
 pub use hckms::HcKmsKey;
+#[cfg(feature = "huawei")]
+pub use hckms::HuaweiSettings;
 pub use local::{LocalKeys, Settings};
 pub use pgp::PgpKey;
 pub use recover::{DecryptionOrder, DuplicateKind, WrapFailure, recover, wrap};

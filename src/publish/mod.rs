@@ -2,19 +2,26 @@
 
 mod gcs;
 mod s3;
+mod vault;
 
 use std::fmt;
 
+use crate::keys::VaultSettings;
 use crate::keys::remote::block_on;
+use crate::tree::Tree;
+
+pub use vault::{Secret, Written};
 
 /// How storages are reached, beyond what their own libraries find out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
     /// Whether an endpoint for S3 is set. Storages of one's own know no host name for every bucket, so the bucket
     /// goes into the path then.
     pub s3_endpoint: bool,
     /// An emulator of Google Cloud Storage, which wants no credentials: host and port, perhaps with a scheme.
     pub gcs_emulator: Option<String>,
+    /// The variables of Vault's own client. No token is looked for in the home directory.
+    pub vault: VaultSettings,
 }
 
 /// Where a file goes. Displays as the prompt shows it.
@@ -54,6 +61,11 @@ impl Publisher {
             Target::S3 { bucket, key } => block_on(self.to_s3(bucket, key, content))?,
             Target::Gcs { bucket, object } => block_on(self.to_gcs(bucket, object, content))?,
         }
+    }
+
+    /// Writes a document in clear, which only Vault gets, unless Vault has the same already.
+    pub fn write_secret(&mut self, secret: &Secret, document: &Tree) -> Result<Written, String> {
+        block_on(vault::write(&self.settings.vault, secret, document))?
     }
 
     async fn to_s3(&mut self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), String> {

@@ -35,6 +35,9 @@ python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check \
     ansible-core==2.19.14 \
     click==8.5.1 \
+    huaweicloudsdkcore==3.1.219 \
+    huaweicloudsdkkms==3.1.219 \
+    hvac==2.4.0 \
     pre-commit-hook-ensure-sops==1.1 \
     pydantic-settings-sops==0.1.2 \
     sops-wrapper==0.1.1 \

@@ -2,8 +2,16 @@
 //! vendor's cryptography (`tests/support/server`). One file a source, as in `src/keys`.
 #![cfg(unix)]
 
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod desk;
+#[cfg(feature = "huawei")]
+mod huawei;
 mod limits;
+#[cfg(any(feature = "huawei", feature = "vault"))]
+mod python;
 #[path = "../support/server/mod.rs"]
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "vault")]
+mod vault;

@@ -11,11 +11,11 @@ use rsops::keys::{DecryptionOrder, GroupChanges, compare};
 use rsops::mac::Coverage;
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
-use rsops::publish::{Publisher, Target};
+use rsops::publish::{Publisher, Secret, Target, Written};
 use rsops::selection::Selection;
 use rsops::store::Format;
 
-use crate::cli::environment::publish_settings;
+use crate::cli::environment::{publish_settings, vault_address};
 use crate::cli::error::{CommandError, PublishError};
 use crate::cli::open::{decrypt, parse};
 use crate::cli::options::{DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions};
@@ -110,10 +110,10 @@ impl Run<'_> {
         let target = match rule.destination {
             Destination::S3 { bucket, prefix } => Target::S3 { bucket, key: prefix + &name },
             Destination::Gcs { bucket, prefix } => Target::Gcs { bucket, object: prefix + &name },
-            Destination::Vault { .. } => {
-                return Err(
-                    PublishError::Upload("publishing to Vault is not supported yet".to_owned()).into()
-                );
+            Destination::Vault { address, path, kv_mount_name, kv_version } => {
+                let address = if address.is_empty() { vault_address() } else { address };
+                let secret = Secret::new(address, &kv_mount_name, kv_version, &path, &name);
+                return self.write_secret(file, &secret);
             }
         };
         let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
@@ -121,18 +121,52 @@ impl Run<'_> {
             Some(rule) => self.encrypted_anew(&place, rule)?,
             None => as_it_is(&place, file)?,
         };
-        let full = absolute(file)?;
-        if !self.options.yes
-            && !confirm(&self.ui, &format!("uploading {} to {target} ? (y/n): ", full.display()))?
-        {
-            let canceled = PublishError::Canceled(full);
-            if self.options.recursive {
-                return self.ui.print_line(&canceled.to_string());
+        if self.is_agreed(file, &target.to_string())? {
+            self.publisher.upload(&target, content).map_err(PublishError::Upload)?;
+        }
+        Ok(())
+    }
+
+    /// The only way for plaintext: Vault encrypts on its own.
+    fn write_secret(&mut self, file: &Path, secret: &Secret) -> Result<(), CommandError> {
+        let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
+        let encrypted = parse(&place, place.read()?.into())?;
+        let opened = decrypt(&place, encrypted, &self.services, &self.order, MacCheck::Required, None)?;
+        if !self.is_agreed(file, &secret.to_string())? {
+            return Ok(());
+        }
+        let written = self.publisher.write_secret(secret, &opened.document.tree);
+        let path = secret.path();
+        match written.map_err(PublishError::Upload)? {
+            Written::Unchanged => {
+                self.ui.info(Component::Publish, &format!("Secret in {path} is already up-to-date."), &[]);
             }
+            Written::Changed => {}
+            Written::Unseen => self.ui.warn(
+                Component::Publish,
+                &format!(
+                    "Cannot check if destination secret already exists in {path}. New version will be created even \
+                     if the data has not been changed."
+                ),
+                &[],
+            ),
+        }
+        Ok(())
+    }
+
+    /// Asks. A no ends the command, or with `--recursive` leaves out the file.
+    fn is_agreed(&self, file: &Path, destination: &str) -> Result<bool, CommandError> {
+        let full = absolute(file)?;
+        let question = format!("uploading {} to {destination} ? (y/n): ", full.display());
+        if self.options.yes || confirm(&self.ui, &question)? {
+            return Ok(true);
+        }
+        let canceled = PublishError::Canceled(full);
+        if !self.options.recursive {
             return Err(canceled.into());
         }
-        self.publisher.upload(&target, content).map_err(PublishError::Upload)?;
-        Ok(())
+        self.ui.print_line(&canceled.to_string())?;
+        Ok(false)
     }
 
     /// The file for the keys of the rule, with a data key of its own.

@@ -2,15 +2,21 @@
 
 #[cfg(feature = "age")]
 mod age;
+#[cfg(feature = "huawei")]
+mod huawei;
 #[cfg(feature = "publish")]
 mod publish;
+#[cfg(feature = "vault")]
+mod vault;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(any(feature = "age", feature = "huawei", feature = "vault"))]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 #[cfg(feature = "publish")]
-pub(super) use publish::publish_settings;
+pub(super) use publish::{publish_settings, vault_address};
 use rsops::keys::{Limits, Settings};
 
 use super::error::CommandError;
@@ -34,6 +40,7 @@ pub(super) fn as_called(text: &str) -> String {
 }
 
 /// The home directory, if the environment knows one.
+#[cfg(any(feature = "age", feature = "huawei", feature = "vault"))]
 fn home() -> Option<PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
@@ -52,5 +59,9 @@ pub(super) fn settings(ui: &Arc<Ui>) -> Result<Settings, CommandError> {
         age: age::identity_sources(),
         #[cfg(feature = "age")]
         prompt: Arc::new(super::terminal::Terminal::new(ui.clone())),
+        #[cfg(feature = "vault")]
+        vault: vault::settings(),
+        #[cfg(feature = "huawei")]
+        huawei: huawei::settings(),
     })
 }

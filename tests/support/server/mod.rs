@@ -8,13 +8,19 @@
 // every test binary uses its own part of this
 #![allow(dead_code)]
 
+#[cfg(feature = "huawei")]
+pub(crate) mod huawei;
+pub(crate) mod vault;
+
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use futures_util::future::select;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -24,8 +30,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// A request as it came over the wire.
 #[derive(Clone, Debug)]
@@ -92,21 +99,46 @@ struct Authority {
     config: Arc<ServerConfig>,
 }
 
+/// Who may connect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clients {
+    Anybody,
+    /// Those with a certificate of the same authority.
+    Certified,
+}
+
 impl Authority {
-    fn new() -> Self {
+    fn new(names: &[&str], clients: Clients) -> Self {
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).expect("no names");
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().expect("a key");
         let root = parameters.self_signed(&key).expect("a certificate");
         let issuer = rcgen::Issuer::new(parameters, key);
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let sign = |names: &[&str], key: &rcgen::KeyPair| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let parameters = rcgen::CertificateParams::new(names).expect("names");
+            parameters.signed_by(key, &issuer).expect("a certificate")
+        };
         let own_key = rcgen::KeyPair::generate().expect("a key");
-        let own = rcgen::CertificateParams::new(names).expect("names").signed_by(&own_key, &issuer);
-        let chain = vec![own.expect("a certificate").der().clone()];
+        let chain = vec![sign(names, &own_key).der().clone()];
         let private = PrivateKeyDer::try_from(own_key.serialize_der()).expect("a key");
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private);
+        let builder = match clients {
+            Clients::Anybody => ServerConfig::builder().with_no_client_auth(),
+            Clients::Certified => {
+                let mut roots = RootCertStore::empty();
+                roots.add(root.der().clone()).expect("a certificate");
+                let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().expect("a root");
+                ServerConfig::builder().with_client_cert_verifier(verifier)
+            }
+        };
+        let config = builder.with_single_cert(chain, private);
         let folder = tempfile::tempdir().expect("a temporary directory");
-        fs::write(folder.path().join("ca.pem"), root.pem()).expect("our own folder");
+        put(folder.path(), "ca.pem", &root.pem());
+        if clients == Clients::Certified {
+            let client_key = rcgen::KeyPair::generate().expect("a key");
+            put(folder.path(), "client.pem", &sign(&["client"], &client_key).pem());
+            put(folder.path(), "client-key.pem", &client_key.serialize_pem());
+        }
         Self { folder, config: Arc::new(config.expect("a certificate with its key")) }
     }
 
@@ -123,7 +155,26 @@ impl Server {
 
     /// With a certificate for `localhost`, whose authority is in [`Self::authority`].
     pub(crate) fn https(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
-        Self::start(Some(Authority::new()), Some(Arc::new(handler)))
+        Self::https_as(&["localhost", "127.0.0.1"], handler)
+    }
+
+    /// With a certificate for other names.
+    pub(crate) fn https_as(
+        names: &[&str],
+        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Some(Authority::new(names, Clients::Anybody)), Some(Arc::new(handler)))
+    }
+
+    /// For clients with a certificate, which is in [`Self::client_certificate`].
+    pub(crate) fn https_for_known(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+        Self::start(Some(Authority::new(&["localhost"], Clients::Certified)), Some(Arc::new(handler)))
+    }
+
+    /// The files of a certificate that the server accepts, and of its key.
+    pub(crate) fn client_certificate(&self) -> (PathBuf, PathBuf) {
+        let ca = self.authority();
+        (ca.with_file_name("client.pem"), ca.with_file_name("client-key.pem"))
     }
 
     /// Accepts connections and never says a word.
@@ -163,11 +214,8 @@ impl Server {
             runtime.expect("a runtime").block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 tell.send(listener.local_addr().expect("an address")).expect("a test that waits");
-                tokio::select! {
-                    () = serve(listener, acceptor, handler, witness) => {}
-                    // the test is over
-                    _ = stopped => {}
-                }
+                // the server, until the test is over
+                select(pin!(serve(listener, acceptor, handler, witness)), stopped).await;
             });
         });
         let address = told.recv().expect("a server");

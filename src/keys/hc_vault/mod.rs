@@ -1,10 +1,31 @@
-//! HashiCorp Vault transit keys.
+//! HashiCorp Vault transit keys (keys.md §8), which OpenBao has too.
+//!
+//! [`HcVaultKey`] names a key. `Transit` wraps and unwraps with it through a `VaultClient`, which knows nothing of
+//! transit: it is for whoever talks to a Vault. [`VaultSettings`] hold what the environment says to both.
+
+#[cfg(feature = "vault")]
+mod allowlist;
+#[cfg(feature = "vault")]
+pub(crate) mod client;
+#[cfg(feature = "vault")]
+mod configuration;
+#[cfg(feature = "vault")]
+mod settings;
+#[cfg(feature = "vault")]
+mod transit;
+mod uri;
 
 use std::fmt;
 
 use regex::Regex;
 
 use super::ParseKeyError;
+use uri::{Uri, resolve_dots};
+
+#[cfg(feature = "vault")]
+pub use settings::VaultSettings;
+#[cfg(feature = "vault")]
+pub(super) use transit::Transit;
 
 /// A key of a Vault transit engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +41,19 @@ pub struct HcVaultKey {
 impl HcVaultKey {
     /// Reads `<scheme>://<host>/vN/<engine path>/keys/<name>` (keys.md §8.1).
     pub fn parse(uri: &str) -> Result<Self, ParseKeyError> {
-        let Some((scheme, rest)) = uri.split_once("://") else {
+        let parsed =
+            Uri::parse(uri).map_err(|reason| ParseKeyError::new(format!("parse {uri:?}: {reason}")))?;
+        let Some(parsed) = parsed else {
             return Err(ParseKeyError::new(format!(
                 "missing scheme in Vault URL (should be like this: \
                  +https://vault.example.com:8200/v1/transit/keys/keyName), got: {uri}"
             )));
         };
-        let (rest, fragment) = rest.split_once('#').map_or((rest, None), |(r, f)| (r, Some(f)));
-        let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        let found = |text: &str| Regex::new(text).is_ok_and(|regex| regex.is_match(path));
+        // query and fragment stay with the address, and the query with the key too, as in the reference
+        let query = parsed.query.map_or(String::new(), |query| format!("?{query}"));
+        let fragment = parsed.fragment.map_or(String::new(), |fragment| format!("#{fragment}"));
+        let path = format!("{}{query}", parsed.path);
+        let found = |text: &str| Regex::new(text).is_ok_and(|regex| regex.is_match(&path));
         if found(r"/[^/]+/v[0-9]+/[^/]+/[^/]+/[^/]+") {
             return Err(ParseKeyError::new(
                 "running Vault with a prefixed URL is not supported! (Format has to be like \
@@ -40,12 +65,9 @@ impl HcVaultKey {
         if !found(r"/v[0-9]+/[^/]+/[^/]+/[^/]+") {
             return Err(misformatted());
         }
-        // query and fragment stay with the address, as in the reference
-        let query = path.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
-        let fragment = fragment.map_or(String::new(), |f| format!("#{f}"));
         Ok(Self {
-            address: format!("{}://{host}{query}{fragment}", scheme.to_ascii_lowercase()),
-            engine_path: resolve_dots(engine),
+            address: format!("{}://{}{query}{fragment}", parsed.scheme, parsed.authority),
+            engine_path: resolve_dots(engine.iter().copied()),
             key_name: (*key_name).to_owned(),
         })
     }
@@ -56,20 +78,6 @@ fn misformatted() -> ParseKeyError {
         "vault path does not seem to be formatted correctly: \
          (eg. https://vault.example.com:8200/v1/transit/keys/keyName)",
     )
-}
-
-fn resolve_dots(parts: &[&str]) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for part in parts {
-        match *part {
-            "" | "." => {}
-            ".." => {
-                kept.pop();
-            }
-            part => kept.push(part),
-        }
-    }
-    kept.join("/")
 }
 
 impl fmt::Display for HcVaultKey {
@@ -94,6 +102,7 @@ mod tests {
             ("https://v/v1/a/b/c/keys/n/", "https://v", "a/b/c", "n"),
             ("https://v/v2/transit/foo/n", "https://v", "transit", "n"),
             ("https://v/v1/t/keys/n?x=1#f", "https://v?x=1#f", "t", "n?x=1"),
+            ("https://v/v1/a/../t/keys/a b", "https://v", "t", "a%20b"),
         ] {
             let parsed = HcVaultKey::parse(uri).unwrap_or_else(|e| panic!("{uri}: {e}"));
             assert_eq!((&*parsed.address, &*parsed.engine_path, &*parsed.key_name), (address, engine, key));
@@ -106,6 +115,10 @@ mod tests {
             ("https://v/V1/t/keys/n", "formatted"),
             ("https://v/v1/t/keys/", "formatted"),
             ("v/v1/t/keys/n", "missing scheme"),
+            (
+                " https://v/v1/t/keys/n",
+                "parse \" https://v/v1/t/keys/n\": first path segment in URL cannot contain colon",
+            ),
         ] {
             let error = HcVaultKey::parse(uri).expect_err(uri).to_string();
             assert!(error.contains(word), "{uri}: {error}");
