@@ -15,6 +15,8 @@ pub mod nonces;
 pub mod os_error;
 pub mod pattern;
 pub mod program;
+#[cfg(feature = "publish")]
+pub mod publish;
 pub mod selection;
 pub mod shamir;
 pub mod store;

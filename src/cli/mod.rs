@@ -85,6 +85,8 @@ enum CommandLine {
     #[cfg(feature = "keyservice")]
     #[command(name = "keyservice")]
     ServeKeys(commands::keyservice::ServeKeys),
+    #[cfg(feature = "publish")]
+    Publish(Box<commands::publish::Publish>),
 }
 
 /// Does what the arguments say.
@@ -138,6 +140,8 @@ fn run_command(command: CommandLine) -> Result<(), CommandError> {
         CommandLine::Unset(unset) => unset.run(),
         #[cfg(feature = "keyservice")]
         CommandLine::ServeKeys(serve_keys) => serve_keys.run(),
+        #[cfg(feature = "publish")]
+        CommandLine::Publish(publish) => publish.run(),
     }
 }
 

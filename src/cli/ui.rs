@@ -25,6 +25,8 @@ pub(super) enum Component {
     HcVault,
     #[cfg(feature = "keyservice")]
     KeyService,
+    #[cfg(feature = "publish")]
+    Publish,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,8 @@ impl Component {
             Self::HcVault => "VAULT_TRANSIT",
             #[cfg(feature = "keyservice")]
             Self::KeyService => "KEYSERVICE",
+            #[cfg(feature = "publish")]
+            Self::Publish => "PUBLISH",
         }
     }
 }

@@ -21,7 +21,7 @@ mod pgp;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod prompt;
 mod recover;
-mod remote;
+pub(crate) mod remote;
 mod service;
 
 use std::fmt;

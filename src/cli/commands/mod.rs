@@ -14,6 +14,8 @@ pub(super) mod init;
 #[cfg(feature = "keyservice")]
 pub(super) mod keyservice;
 pub(super) mod man;
+#[cfg(feature = "publish")]
+pub(super) mod publish;
 pub(super) mod rotate;
 pub(super) mod set;
 pub(super) mod unset;

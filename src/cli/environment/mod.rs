@@ -15,6 +15,8 @@ mod gcp;
 mod huawei;
 #[cfg(feature = "pgp")]
 mod pgp;
+#[cfg(feature = "publish")]
+mod publish;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -31,6 +33,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(feature = "publish")]
+pub(super) use publish::{publish_settings, vault_address};
 use rsops::keys::{Limits, Settings};
 
 #[cfg(feature = "age")]

@@ -177,6 +177,9 @@ pub(super) enum CommandError {
     },
     DirectoryToUpdate(String),
     Prompt(PromptError),
+    /// `publish`.
+    #[cfg(feature = "publish")]
+    Publish(PublishError),
     UpdateNotWritten {
         file: String,
         error: io::Error,
@@ -300,6 +303,35 @@ impl AuditError {
     }
 }
 
+/// Why a file was not published, where no other command has the same error (publish-audit.md A8).
+#[cfg(feature = "publish")]
+#[derive(Debug)]
+pub(super) enum PublishError {
+    /// Nothing stands there, or it cannot be looked at.
+    Stat {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Directory,
+    /// A file that goes as it is.
+    Read(io::Error),
+    /// A directory below the one that is published.
+    List {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Canceled(PathBuf),
+    /// What the destination says.
+    Upload(String),
+}
+
+#[cfg(feature = "publish")]
+impl From<PublishError> for CommandError {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(error)
+    }
+}
+
 impl From<ExecError> for CommandError {
     fn from(error: ExecError) -> Self {
         Self::Exec(error)
@@ -368,6 +400,8 @@ impl CommandError {
             Self::Dump(_) | Self::DumpBinary(_) | Self::DumpValue(_) | Self::Unverified { .. } => 4,
             Self::Exec(error) => error.code(),
             Self::Audit(error) => error.code(),
+            #[cfg(feature = "publish")]
+            Self::Publish(_) => 1,
             Self::NoSuchCommand(_)
             | Self::TwoValueSources
             | Self::ReadValue { .. }

@@ -7,6 +7,8 @@ use rsops::document::{DecryptError, EncryptError};
 use rsops::program::status_text;
 use rsops::selection::SelectionError;
 
+#[cfg(feature = "publish")]
+use super::PublishError;
 use super::{AuditError, CommandError, ExecError, os_text};
 use crate::cli::ui::recovery_words;
 
@@ -221,6 +223,8 @@ impl fmt::Display for CommandError {
             Self::FailedUpdates(number) => write!(f, "failed updating {number} key(s)"),
             Self::Exec(error) => error.fmt(f),
             Self::Audit(error) => error.fmt(f),
+            #[cfg(feature = "publish")]
+            Self::Publish(error) => error.fmt(f),
             Self::CurrentDirectory(error) => {
                 write!(f, "the current directory cannot be read: {}", os_text(error))
             }
@@ -265,6 +269,20 @@ impl fmt::Display for ExecError {
             Self::Make { path, error } => write!(f, "cannot make {}: {}", path.display(), os_text(error)),
             Self::Start(error) => write!(f, "cannot start /bin/sh: {}", os_text(error)),
             Self::Status(status) => f.write_str(&status_text(*status)),
+        }
+    }
+}
+
+#[cfg(feature = "publish")]
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stat { path, error } => write!(f, "stat {}: {}", path.display(), os_text(error)),
+            Self::Directory => f.write_str("can't operate on a directory without --recursive flag."),
+            Self::Read(error) => write!(f, "could not read file: {}", os_text(error)),
+            Self::List { path, error } => write!(f, "open {}: {}", path.display(), os_text(error)),
+            Self::Canceled(path) => write!(f, "Publication of {} canceled", path.display()),
+            Self::Upload(reason) => f.write_str(reason),
         }
     }
 }

@@ -1,0 +1,242 @@
+//! `rsops publish` (publish-audit.md A).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use rsops::config::{Config, Destination, ResolvedRule};
+use rsops::document::MacCheck;
+use rsops::keys::{DecryptionOrder, GroupChanges, compare};
+use rsops::mac::Coverage;
+use rsops::metadata::Metadata;
+use rsops::nonces::Nonces;
+use rsops::publish::{Publisher, Secret, Target, Written};
+use rsops::selection::Selection;
+use rsops::store::Format;
+
+use crate::cli::environment::{publish_settings, vault_address};
+use crate::cli::error::{CommandError, PublishError};
+use crate::cli::open::{decrypt, parse};
+use crate::cli::options::{DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions};
+use crate::cli::place::{
+    Configuration, Input, KeyServices, Place, absolute, configuration, key_services, warn_of_surplus,
+};
+use crate::cli::plan::new_data_key;
+use crate::cli::prompt::confirm;
+use crate::cli::ui::{Component, Ui};
+
+/// Send encrypted files to where the destination rules say
+///
+/// They are encrypted for other keys on the way, if the rule names any. The first failure ends the run; what was sent
+/// until then stays.
+#[derive(Args)]
+pub(crate) struct Publish {
+    /// The file, or with --recursive the directory
+    #[arg(value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Leave the last extension out of the names of what is sent
+    #[arg(long)]
+    omit_extensions: bool,
+    /// Send all files of a directory
+    #[arg(long)]
+    recursive: bool,
+    #[command(flatten)]
+    order: DecryptionOptions,
+    #[command(flatten)]
+    services: KeyServiceOptions,
+    #[command(flatten)]
+    global: GlobalOptions,
+}
+
+impl Publish {
+    pub(crate) fn run(self) -> Result<(), CommandError> {
+        let ui = Arc::new(Ui::new(self.global.verbose));
+        let configuration = configuration(&ui, &self.global)?;
+        if configuration.is_none() {
+            return Err(CommandError::NoConfiguration);
+        }
+        let root = self.files.first().ok_or(CommandError::NoFile)?.clone();
+        warn_of_surplus(&ui, &self.files);
+        let found = fs::metadata(&root).map_err(|error| PublishError::Stat { path: root.clone(), error })?;
+        if found.is_dir() && !self.recursive {
+            return Err(PublishError::Directory.into());
+        }
+        let order = self.order.order()?;
+        let services = key_services(&ui, &self.services)?;
+        let publisher = Publisher::new(publish_settings());
+        let mut run = Run { ui, configuration, services, order, publisher, options: &self };
+        files_below(&root)?.iter().try_for_each(|file| run.publish(&root, file))
+    }
+}
+
+/// The file itself, or all of a directory in lexical order. Links are not followed.
+fn files_below(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
+    if !fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unreadable = |error| PublishError::List { path: path.to_owned(), error };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        names.push(entry.map_err(unreadable)?.file_name());
+    }
+    names.sort();
+    let mut files = Vec::new();
+    for name in names {
+        // as the reference joins them: without `./` in front
+        files.extend(files_below(&path.strip_prefix(".").unwrap_or(path).join(name))?);
+    }
+    Ok(files)
+}
+
+/// What is the same for all files.
+struct Run<'a> {
+    ui: Arc<Ui>,
+    configuration: Configuration,
+    services: KeyServices,
+    order: DecryptionOrder,
+    publisher: Publisher,
+    options: &'a Publish,
+}
+
+impl Run<'_> {
+    fn publish(&mut self, root: &Path, file: &Path) -> Result<(), CommandError> {
+        let config: &Config = self.configuration.as_ref().ok_or(CommandError::NoConfiguration)?;
+        let rule = config.destination_rule(file).map_err(CommandError::Config)?;
+        let name = destination_name(root, file, self.options.omit_extensions || rule.omit_extensions);
+        let target = match rule.destination {
+            Destination::S3 { bucket, prefix } => Target::S3 { bucket, key: prefix + &name },
+            Destination::Gcs { bucket, prefix } => Target::Gcs { bucket, object: prefix + &name },
+            Destination::Vault { address, path, kv_mount_name, kv_version } => {
+                let address = if address.is_empty() { vault_address() } else { address };
+                let secret = Secret::new(address, &kv_mount_name, kv_version, &path, &name);
+                return self.write_secret(file, &secret);
+            }
+        };
+        let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
+        let content = match rule.recreation {
+            Some(rule) => self.encrypted_anew(&place, rule)?,
+            None => as_it_is(&place, file)?,
+        };
+        if self.is_agreed(file, &target.to_string())? {
+            self.publisher.upload(&target, content).map_err(PublishError::Upload)?;
+        }
+        Ok(())
+    }
+
+    /// The only way for plaintext: Vault encrypts on its own.
+    fn write_secret(&mut self, file: &Path, secret: &Secret) -> Result<(), CommandError> {
+        let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
+        let encrypted = parse(&place, place.read()?.into())?;
+        let opened = decrypt(&place, encrypted, &self.services, &self.order, MacCheck::Required, None)?;
+        if !self.is_agreed(file, &secret.to_string())? {
+            return Ok(());
+        }
+        let written = self.publisher.write_secret(secret, &opened.document.tree);
+        let path = secret.path();
+        match written.map_err(PublishError::Upload)? {
+            Written::Unchanged => {
+                self.ui.info(Component::Publish, &format!("Secret in {path} is already up-to-date."), &[]);
+            }
+            Written::Changed => {}
+            Written::Unseen => self.ui.warn(
+                Component::Publish,
+                &format!(
+                    "Cannot check if destination secret already exists in {path}. New version will be created even \
+                     if the data has not been changed."
+                ),
+                &[],
+            ),
+        }
+        Ok(())
+    }
+
+    /// Asks. A no ends the command, or with `--recursive` leaves out the file.
+    fn is_agreed(&self, file: &Path, destination: &str) -> Result<bool, CommandError> {
+        let full = absolute(file)?;
+        let question = format!("uploading {} to {destination} ? (y/n): ", full.display());
+        if self.options.yes || confirm(&self.ui, &question)? {
+            return Ok(true);
+        }
+        let canceled = PublishError::Canceled(full);
+        if !self.options.recursive {
+            return Err(canceled.into());
+        }
+        self.ui.print_line(&canceled.to_string())?;
+        Ok(false)
+    }
+
+    /// The file for the keys of the rule, with a data key of its own.
+    fn encrypted_anew(&self, place: &Place, rule: ResolvedRule) -> Result<Vec<u8>, CommandError> {
+        let encrypted = parse(place, place.read()?.into())?;
+        let mut nonces = Nonces::default();
+        let opened =
+            decrypt(place, encrypted, &self.services, &self.order, MacCheck::Required, Some(&mut nonces))?;
+        let changes = compare(&opened.metadata.key_groups, &rule.key_groups);
+        if !changes.iter().all(GroupChanges::is_empty) {
+            let groups = self.ui.colours().groups(&changes);
+            self.ui.print(
+                format!("The following changes will be made to the file's key groups:\n{groups}").as_bytes(),
+            )?;
+        }
+        self.ui.debug(Component::Publish, "Re-encrypting tree before publishing", &[]);
+        let mut metadata = recreated(place.input_format, &opened.metadata, rule)?;
+        let data_key = new_data_key(&mut metadata, &self.services)?;
+        let store = place.output_store(&self.configuration);
+        let bytes = opened.document.encrypt(metadata, &data_key, &nonces, &*store);
+        bytes.map(|bytes| bytes.to_vec()).map_err(CommandError::Encrypt)
+    }
+}
+
+/// The bytes of a file that must be encrypted already.
+fn as_it_is(place: &Place, file: &Path) -> Result<Vec<u8>, CommandError> {
+    parse(place, place.read()?.into())?;
+    Ok(fs::read(file).map_err(PublishError::Read)?)
+}
+
+/// The metadata of the rule. What the rule does not select is selected as in the file (policy.md §3).
+fn recreated(format: Format, old: &Metadata, rule: ResolvedRule) -> Result<Metadata, CommandError> {
+    let selection = match format {
+        Format::Binary => Selection::All,
+        _ if rule.selectors.entries().iter().all(|(_, text)| text.is_empty()) => old.selection.clone(),
+        _ => rule.selectors.selection().map_err(CommandError::RuleSelection)?,
+    };
+    let coverage = if rule.mac_only_encrypted { Coverage::OnlyEncrypted } else { old.coverage };
+    let mut metadata = Metadata::new(rule.key_groups, selection, coverage);
+    metadata.shamir_threshold = rule.shamir_threshold;
+    Ok(metadata)
+}
+
+/// The name at the destination (publish-audit.md A3). The reference calls a single file `.` with `--recursive`.
+fn destination_name(root: &Path, file: &Path, omit_extension: bool) -> String {
+    let root = root.strip_prefix(".").unwrap_or(root);
+    let relative = match file.strip_prefix(root) {
+        Ok(relative) if !relative.as_os_str().is_empty() => relative.to_owned(),
+        _ => file.file_name().map(PathBuf::from).unwrap_or_default(),
+    };
+    let name = relative.to_string_lossy().into_owned();
+    let base = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[base..].rfind('.') {
+        Some(dot) if omit_extension => name[..base + dot].to_owned(),
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_relative_to_what_is_published() {
+        let name = |root: &str, file: &str, omit| destination_name(Path::new(root), Path::new(file), omit);
+        assert_eq!(name("conf", "conf/a/b.yaml", false), "a/b.yaml");
+        assert_eq!(name("./conf/", "conf/a/b.yaml", true), "a/b");
+        assert_eq!(name(".", "a/b.yaml", false), "a/b.yaml");
+        assert_eq!(name("x/c.d.json.yaml", "x/c.d.json.yaml", true), "c.d.json");
+        assert_eq!(name("x/.env", "x/.env", true), "");
+        assert_eq!(name("x.d/file", "x.d/file", true), "file");
+    }
+}

@@ -1,0 +1,86 @@
+//! Sending files to where programs fetch them (publish-audit.md A6, A7).
+
+mod gcs;
+mod s3;
+mod vault;
+
+use std::fmt;
+
+use crate::keys::VaultSettings;
+use crate::keys::remote::block_on;
+use crate::tree::Tree;
+
+pub use vault::{Secret, Written};
+
+/// How storages are reached, beyond what their own libraries find out.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Whether an endpoint for S3 is set. Storages of one's own know no host name for every bucket, so the bucket
+    /// goes into the path then.
+    pub s3_endpoint: bool,
+    /// An emulator of Google Cloud Storage, which wants no credentials: host and port, perhaps with a scheme.
+    pub gcs_emulator: Option<String>,
+    /// The variables of Vault's own client. No token is looked for in the home directory.
+    pub vault: VaultSettings,
+}
+
+/// Where a file goes. Displays as the prompt shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "bucket and name of the object")]
+pub enum Target {
+    S3 { bucket: String, key: String },
+    Gcs { bucket: String, object: String },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+            Self::Gcs { bucket, object } => write!(f, "gcs://{bucket}/{object}"),
+        }
+    }
+}
+
+/// Uploads. Clients are made when the first file goes to their kind of storage.
+#[derive(Default)]
+pub struct Publisher {
+    settings: Settings,
+    s3: Option<aws_sdk_s3::Client>,
+    gcs: Option<google_cloud_storage::client::Storage>,
+}
+
+impl Publisher {
+    /// Connects to nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Uploads a file that is encrypted. The error is the storage's answer.
+    pub fn upload(&mut self, target: &Target, content: Vec<u8>) -> Result<(), String> {
+        match target {
+            Target::S3 { bucket, key } => block_on(self.to_s3(bucket, key, content))?,
+            Target::Gcs { bucket, object } => block_on(self.to_gcs(bucket, object, content))?,
+        }
+    }
+
+    /// Writes a document in clear, which only Vault gets, unless Vault has the same already.
+    pub fn write_secret(&mut self, secret: &Secret, document: &Tree) -> Result<Written, String> {
+        block_on(vault::write(&self.settings.vault, secret, document))?
+    }
+
+    async fn to_s3(&mut self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), String> {
+        let client = match &self.s3 {
+            Some(client) => client,
+            None => self.s3.insert(s3::client(self.settings.s3_endpoint).await),
+        };
+        s3::put(client, bucket, key, content).await
+    }
+
+    async fn to_gcs(&mut self, bucket: &str, object: &str, content: Vec<u8>) -> Result<(), String> {
+        let client = match &self.gcs {
+            Some(client) => client,
+            None => self.gcs.insert(gcs::client(self.settings.gcs_emulator.as_deref()).await?),
+        };
+        gcs::put(client, bucket, object, content).await
+    }
+}

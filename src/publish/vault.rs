@@ -1,0 +1,190 @@
+//! Key-value engines of Vault (publish-audit.md A7).
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde_json::{Map, Number, Value as Json, json};
+
+use crate::config::KvVersion;
+use crate::keys::hc_vault::client::{VaultClient, VaultError};
+use crate::keys::remote::hinted;
+use crate::keys::{Limits, VaultSettings};
+use crate::tree::{Branch, Element, Item, Scalar, Tree, Value};
+
+/// Where a document goes. Displays as the prompt shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    address: String,
+    path: String,
+    version: KvVersion,
+}
+
+/// What became of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It was there already.
+    Unchanged,
+    /// It was not.
+    Changed,
+    /// It was written, but whether it was there already could not be seen.
+    Unseen,
+}
+
+impl Secret {
+    /// From a rule, in which slashes and the mount may be missing.
+    pub fn new(address: String, mount: &str, version: KvVersion, path: &str, name: &str) -> Self {
+        let ended = |text: &str| if text.ends_with('/') { text.to_owned() } else { format!("{text}/") };
+        let mount = ended(if mount.is_empty() { "secret" } else { mount });
+        let data = match version {
+            KvVersion::V1 => "",
+            KvVersion::V2 => "data/",
+        };
+        Self { address, path: format!("{mount}{data}{}{name}", ended(path)), version }
+    }
+
+    /// The path behind `/v1/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/v1/{}", self.address, self.path)
+    }
+}
+
+pub(super) async fn write(settings: &VaultSettings, secret: &Secret, tree: &Tree) -> Result<Written, String> {
+    let limits = match settings.client_timeout {
+        Some(_) => Limits::default(),
+        None => Limits { total: Duration::from_secs(60), ..Limits::default() },
+    };
+    // unlike for keys, only VAULT_TOKEN counts
+    let settings = VaultSettings { home: None, ..settings.clone() };
+    let client = VaultClient::new(&settings, &secret.address, limits)?;
+    let new = Json::Object(document(tree)?);
+    let old = client.request(Method::GET, &secret.path, Bytes::new()).await;
+    let written = match &old {
+        Ok(answer) if same(stored(answer, secret.version), &new) => return Ok(Written::Unchanged),
+        Ok(_) => Written::Changed,
+        Err(VaultError::Refused(refusal)) if refusal.status == 404 => Written::Changed,
+        Err(_) => Written::Unseen,
+    };
+    let body = match secret.version {
+        KvVersion::V1 => new,
+        KvVersion::V2 => json!({ "data": new }),
+    };
+    let body = serde_json::to_vec(&body).map_err(|error| format!("the document is no JSON: {error}"))?;
+    match client.request(Method::PUT, &secret.path, Bytes::from(body)).await {
+        Ok(_) => Ok(written),
+        Err(VaultError::Failed(reason)) => Err(reason),
+        Err(VaultError::Refused(refusal)) => Err(match refusal.status {
+            403 => hinted(
+                &refusal.to_string(),
+                "VAULT_TOKEN needs a policy with create and update for this path",
+            ),
+            404 => hinted(&refusal.to_string(), "check vault_kv_mount_name and vault_kv_version of the rule"),
+            _ => refusal.to_string(),
+        }),
+    }
+}
+
+fn stored(answer: &Json, version: KvVersion) -> &Json {
+    match version {
+        KvVersion::V1 => &answer["data"],
+        KvVersion::V2 => &answer["data"]["data"],
+    }
+}
+
+/// Equal as JSON: a number is its value, however it is written.
+fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
+        }
+        (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Json::Number(a), Json::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
+        (a, b) => a == b,
+    }
+}
+
+/// All documents in one; of equal keys at the top the last counts.
+fn document(tree: &Tree) -> Result<Map<String, Json>, String> {
+    let mut all = Map::new();
+    for branch in &tree.branches {
+        all.extend(map(branch)?);
+    }
+    Ok(all)
+}
+
+/// Comments have no place in JSON.
+fn map(branch: &Branch) -> Result<Map<String, Json>, String> {
+    let entries = branch.items.iter().filter_map(|item| match item {
+        Item::Comment(_) => None,
+        Item::Entry { key, value } => Some((key, value)),
+    });
+    entries.map(|(key, value)| Ok((name(key)?, json_of(value)?))).collect()
+}
+
+fn name(key: &Scalar) -> Result<String, String> {
+    Ok(match scalar(key)? {
+        Json::String(text) => text,
+        other => other.to_string(),
+    })
+}
+
+fn json_of(value: &Value) -> Result<Json, String> {
+    match value {
+        Value::Scalar(leaf) => scalar(leaf),
+        Value::Map(branch) => map(branch).map(Json::Object),
+        Value::List(elements) => {
+            let values = elements.iter().filter_map(|element| match element {
+                Element::Comment(_) => None,
+                Element::Value(value) => Some(json_of(value)),
+            });
+            values.collect::<Result<_, _>>().map(Json::Array)
+        }
+    }
+}
+
+fn scalar(leaf: &Scalar) -> Result<Json, String> {
+    Ok(match leaf {
+        Scalar::Null => Json::Null,
+        Scalar::Bool(value) => Json::Bool(*value),
+        Scalar::Int(value) => Json::from(*value),
+        Scalar::Uint(value) => Json::from(*value),
+        Scalar::Float(value) => {
+            Json::Number(Number::from_f64(*value).ok_or("Vault cannot hold a number that is not finite")?)
+        }
+        Scalar::Time(time) => Json::String(time.to_string()),
+        Scalar::Text(text) => match std::str::from_utf8(text.as_bytes()) {
+            Ok(text) => Json::String(text.to_owned()),
+            Err(_) => return Err("Vault cannot hold text that is not UTF-8".to_owned()),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_and_the_mount_are_filled_in() {
+        let path = |mount, version, path| Secret::new("a".to_owned(), mount, version, path, "barfoo").path;
+        assert_eq!(path("", KvVersion::V2, "foobar"), "secret/data/foobar/barfoo");
+        assert_eq!(path("kv/", KvVersion::V1, "barfoo/"), "kv/barfoo/barfoo");
+        let shown = Secret::new("https://x/".to_owned(), "", KvVersion::V2, "p", "n").to_string();
+        assert_eq!(shown, "https://x//v1/secret/data/p/n");
+    }
+
+    #[test]
+    fn numbers_are_the_same_however_they_are_written() {
+        assert!(same(&json!({"a": 1, "b": [1.0]}), &json!({"b": [1], "a": 1.0})));
+        assert!(!same(&json!({"a": 1}), &json!({"a": 2})));
+        assert!(!same(&json!({"a": 1}), &json!({"a": 1, "b": null})));
+        assert!(!same(&Json::Null, &json!({})));
+    }
+}
