@@ -24,6 +24,7 @@ use crate::cli::place::{
 };
 use crate::cli::plan::new_data_key;
 use crate::cli::prompt::confirm;
+use crate::cli::seal::seal;
 use crate::cli::ui::{Component, Ui};
 
 /// Send encrypted files to where the destination rules say
@@ -119,7 +120,7 @@ impl Run<'_> {
         let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
         let content = match rule.recreation {
             Some(rule) => self.encrypted_anew(&place, rule)?,
-            None => as_it_is(&place, file)?,
+            None => as_it_is(&place)?,
         };
         if self.is_agreed(file, &target.to_string())? {
             self.publisher.upload(&target, content).map_err(PublishError::Upload)?;
@@ -184,17 +185,20 @@ impl Run<'_> {
         }
         self.ui.debug(Component::Publish, "Re-encrypting tree before publishing", &[]);
         let mut metadata = recreated(place.input_format, &opened.metadata, rule)?;
+        self.services.complete(
+            metadata.key_groups.iter_mut().flat_map(|group| &mut group.keys).map(|key| &mut key.key),
+        )?;
         let data_key = new_data_key(&mut metadata, &self.services)?;
         let store = place.output_store(&self.configuration);
-        let bytes = opened.document.encrypt(metadata, &data_key, &nonces, &*store);
-        bytes.map(|bytes| bytes.to_vec()).map_err(CommandError::Encrypt)
+        seal(place, opened.document, metadata, &data_key, &nonces, &*store)
     }
 }
 
 /// The bytes of a file that must be encrypted already.
-fn as_it_is(place: &Place, file: &Path) -> Result<Vec<u8>, CommandError> {
-    parse(place, place.read()?.into())?;
-    Ok(fs::read(file).map_err(PublishError::Read)?)
+fn as_it_is(place: &Place) -> Result<Vec<u8>, CommandError> {
+    let bytes = place.read()?.to_vec();
+    parse(place, bytes.clone().into())?;
+    Ok(bytes)
 }
 
 /// The metadata of the rule. What the rule does not select is selected as in the file (policy.md §3).

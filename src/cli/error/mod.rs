@@ -313,8 +313,6 @@ pub(super) enum PublishError {
         error: io::Error,
     },
     Directory,
-    /// A file that goes as it is.
-    Read(io::Error),
     /// A directory below the one that is published.
     List {
         path: PathBuf,

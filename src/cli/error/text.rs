@@ -279,7 +279,6 @@ impl fmt::Display for PublishError {
         match self {
             Self::Stat { path, error } => write!(f, "stat {}: {}", path.display(), os_text(error)),
             Self::Directory => f.write_str("can't operate on a directory without --recursive flag."),
-            Self::Read(error) => write!(f, "could not read file: {}", os_text(error)),
             Self::List { path, error } => write!(f, "open {}: {}", path.display(), os_text(error)),
             Self::Canceled(path) => write!(f, "Publication of {} canceled", path.display()),
             Self::Upload(reason) => f.write_str(reason),
