@@ -7,13 +7,20 @@ mod server;
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use server::moto::Moto;
 use server::vault::{ROOT, Vault};
 use support::keys::recipient;
 use support::outcome::{Ending, refused};
+use support::program::setting;
+use support::pty::Pty;
+use support::report::say;
 use support::scratch::{Call, Scratch};
 
 /// moto checks no signature, but wants to see that there is one.
@@ -234,4 +241,129 @@ fn vault_can_refuse() {
     let messages = outcome.messages();
     assert!(messages.contains("permission denied") && !messages.contains("hvs.wrong"), "{messages}");
     assert_eq!(writes(&vault), 1, "it was tried");
+}
+
+/// Google Cloud Storage as an emulator plays it, with one bucket. It ends with the test.
+struct Emulator {
+    child: Child,
+    port: u16,
+}
+
+impl Emulator {
+    fn start() -> Option<Self> {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("in the target directory");
+        let program = target.join("clients/venv/bin/gcp-storage-emulator");
+        if !program.exists() {
+            let reason = "gcp-storage-emulator is missing, which tests/clients/install.sh fetches";
+            assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
+            say(&format!("skipped: {}: {reason}", thread::current().name().unwrap_or("a test")));
+            return None;
+        }
+        // free now, and asked for at once
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let arguments = ["start", "--in-memory", "--host=127.0.0.1", "--default-bucket=bucket"];
+        let child = Command::new(program)
+            .args(arguments)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the emulator starts");
+        let emulator = Self { child, port };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "the emulator does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Some(emulator)
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // it may have ended by itself
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn google_cloud_storage_gets_files_too() {
+    let Some(emulator) = Emulator::start() else { return };
+    let rule = format!(
+        "gcs_bucket: bucket\n    gcs_prefix: pre-\n    recreation_rule:\n      age: {}",
+        recipient("age-bob")
+    );
+    let scratch = folder(&rule);
+    let call = || {
+        let call = publish(&scratch, "http://127.0.0.1:1", &["--yes", "conf/a.yaml"]);
+        call.variable("STORAGE_EMULATOR_HOST", &emulator.url())
+    };
+    done(call());
+    let (status, sent) = ask(&emulator.url(), "GET", "/storage/v1/b/bucket/o/pre-a.yaml?alt=media");
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&sent));
+    scratch.write("sent.yaml", &sent);
+    let opened = scratch.call(["decrypt", "sent.yaml"]).keys(["age-bob"]).stdout();
+    assert_eq!(opened, b"a: secret value\nb: in clear\n");
+
+    let missing = scratch.text(".sops.yaml").replace("gcs_bucket: bucket", "gcs_bucket: missing");
+    scratch.write(".sops.yaml", missing.as_bytes());
+    let outcome = call().outcome();
+    assert_eq!(outcome.ending, Ending::Exited(1), "the reference may say that all is well");
+    assert!(outcome.messages().contains("404"), "{}", outcome.messages());
+}
+
+/// A folder with 200 files that go to Vault.
+fn many() -> Scratch {
+    let scratch = folder("vault_path: app/");
+    let text = scratch.text("conf/a.yaml");
+    for number in 0..198 {
+        scratch.write(&format!("conf/many/{number:03}.yaml"), text.as_bytes());
+    }
+    scratch
+}
+
+#[test]
+fn a_terminal_shows_how_far_a_directory_is_and_what_became_of_it() {
+    let vault = vault("kv2");
+    let scratch = many();
+    let call =
+        || to_vault(&scratch, &vault, &["--yes", "--recursive", "conf"]).variable("TERM", "xterm").command();
+    let mut first = Pty::start(call());
+    first.expect("100 of 200 files");
+    let (screen, status) = first.end();
+    assert_eq!(status, 0, "{screen}");
+    assert!(screen.contains("200 sent, 0 unchanged, 0 left out, 0 failed, 0 not tried"), "{screen}");
+    let (screen, status) = Pty::start(call()).end();
+    assert_eq!(status, 0, "{screen}");
+    assert!(screen.contains("0 sent, 200 unchanged, 0 left out, 0 failed, 0 not tried"), "{screen}");
+    // without a terminal nothing is said
+    assert_eq!(done(to_vault(&scratch, &vault, &["--yes", "--recursive", "conf"])), "");
+    let told =
+        to_vault(&scratch, &vault, &["--yes", "--recursive", "--verbose", "conf"]).outcome().messages();
+    assert!(told.contains("0 sent, 200 unchanged"), "{told}");
+}
+
+#[test]
+fn an_interrupted_run_can_be_repeated() {
+    let vault = vault("kv2");
+    let scratch = many();
+    let mut child =
+        to_vault(&scratch, &vault, &["--yes", "--recursive", "conf"]).command().spawn().expect("the program");
+    while writes(&vault) < 20 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().expect("our own child");
+    assert!(!child.wait().expect("our own child").success());
+    let before = writes(&vault);
+    assert!(before < 200, "it was too quick");
+    done(to_vault(&scratch, &vault, &["--yes", "--recursive", "conf"]));
+    // what was there already is not written again; of the last one nobody knows
+    let written = writes(&vault);
+    assert!((200..=201).contains(&written), "{before} and then {}", written - before);
 }

@@ -41,6 +41,7 @@ venv/bin/pip install -q --disable-pip-version-check \
     azure-identity==1.27.0 \
     azure-keyvault-keys==4.11.3 \
     click==8.5.1 \
+    gcp-storage-emulator==2026.7.19 \
     jsonschema==4.26.0 \
     pre-commit==4.7.0 \
     google-auth==2.63.0 \

@@ -1,6 +1,7 @@
 //! `rsops publish` (publish-audit.md A).
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,8 +70,81 @@ impl Publish {
         let order = self.order.order()?;
         let services = key_services(&ui, &self.services)?;
         let publisher = Publisher::new(publish_settings());
-        let mut run = Run { ui, configuration, services, order, publisher, options: &self };
-        files_below(&root)?.iter().try_for_each(|file| run.publish(&root, file))
+        let files = files_below(&root)?;
+        let mut tally = Tally::new(files.len(), self.recursive && self.yes);
+        let mut run = Run { ui: ui.clone(), configuration, services, order, publisher, options: &self };
+        // the first failure ends the run, as in the reference
+        let result = files.iter().try_for_each(|file| {
+            tally.show(&ui);
+            let sent = run.publish(&root, file);
+            tally.count(&sent);
+            sent.map(drop)
+        });
+        if self.recursive {
+            tally.finish(&ui);
+        }
+        result
+    }
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Now,
+    /// It is there already.
+    Before,
+    /// The user did not want to.
+    Not,
+}
+
+/// How far a directory is.
+struct Tally {
+    files: usize,
+    sent: usize,
+    unchanged: usize,
+    left_out: usize,
+    failed: usize,
+    is_shown: bool,
+}
+
+impl Tally {
+    /// `unasked`: where there are questions, they show how far it is.
+    fn new(files: usize, unasked: bool) -> Self {
+        let is_shown = unasked && std::io::stderr().is_terminal();
+        Self { files, sent: 0, unchanged: 0, left_out: 0, failed: 0, is_shown }
+    }
+
+    fn count(&mut self, sent: &Result<Sent, CommandError>) {
+        match sent {
+            Ok(Sent::Now) => self.sent += 1,
+            Ok(Sent::Before) => self.unchanged += 1,
+            Ok(Sent::Not) => self.left_out += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    fn tried(&self) -> usize {
+        self.sent + self.unchanged + self.left_out + self.failed
+    }
+
+    fn show(&self, ui: &Ui) {
+        if self.is_shown {
+            ui.status(&format!("{} of {} files", self.tried(), self.files));
+        }
+    }
+
+    /// Sums, for whoever looks on.
+    fn finish(&self, ui: &Ui) {
+        if self.is_shown {
+            ui.status("");
+        }
+        if self.is_shown || ui.is_verbose() || std::io::stderr().is_terminal() {
+            let Self { files, sent, unchanged, left_out, failed, .. } = self;
+            let untried = files - self.tried();
+            ui.note(&format!(
+                "{sent} sent, {unchanged} unchanged, {left_out} left out, {failed} failed, {untried} not tried"
+            ));
+        }
     }
 }
 
@@ -104,7 +178,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn publish(&mut self, root: &Path, file: &Path) -> Result<(), CommandError> {
+    fn publish(&mut self, root: &Path, file: &Path) -> Result<Sent, CommandError> {
         let config: &Config = self.configuration.as_ref().ok_or(CommandError::NoConfiguration)?;
         let rule = config.destination_rule(file).map_err(CommandError::Config)?;
         let name = destination_name(root, file, self.options.omit_extensions || rule.omit_extensions);
@@ -122,37 +196,38 @@ impl Run<'_> {
             Some(rule) => self.encrypted_anew(&place, rule)?,
             None => as_it_is(&place)?,
         };
-        if self.is_agreed(file, &target.to_string())? {
-            self.publisher.upload(&target, content).map_err(PublishError::Upload)?;
+        if !self.is_agreed(file, &target.to_string())? {
+            return Ok(Sent::Not);
         }
-        Ok(())
+        self.publisher.upload(&target, content).map_err(PublishError::Upload)?;
+        Ok(Sent::Now)
     }
 
     /// The only way for plaintext: Vault encrypts on its own.
-    fn write_secret(&mut self, file: &Path, secret: &Secret) -> Result<(), CommandError> {
+    fn write_secret(&mut self, file: &Path, secret: &Secret) -> Result<Sent, CommandError> {
         let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
         let encrypted = parse(&place, place.read()?.into())?;
         let opened = decrypt(&place, encrypted, &self.services, &self.order, MacCheck::Required, None)?;
         if !self.is_agreed(file, &secret.to_string())? {
-            return Ok(());
+            return Ok(Sent::Not);
         }
         let written = self.publisher.write_secret(secret, &opened.document.tree);
         let path = secret.path();
         match written.map_err(PublishError::Upload)? {
             Written::Unchanged => {
                 self.ui.info(Component::Publish, &format!("Secret in {path} is already up-to-date."), &[]);
+                Ok(Sent::Before)
             }
-            Written::Changed => {}
-            Written::Unseen => self.ui.warn(
-                Component::Publish,
-                &format!(
+            Written::Changed => Ok(Sent::Now),
+            Written::Unseen => {
+                let text = format!(
                     "Cannot check if destination secret already exists in {path}. New version will be created even \
                      if the data has not been changed."
-                ),
-                &[],
-            ),
+                );
+                self.ui.warn(Component::Publish, &text, &[]);
+                Ok(Sent::Now)
+            }
         }
-        Ok(())
     }
 
     /// Asks. A no ends the command, or with `--recursive` leaves out the file.
