@@ -58,8 +58,8 @@ impl Publisher {
     /// Uploads a file that is encrypted. The error is the storage's answer.
     pub fn upload(&mut self, target: &Target, content: Vec<u8>) -> Result<(), String> {
         match target {
-            Target::S3 { bucket, key } => block_on(self.to_s3(bucket, key, content))?,
-            Target::Gcs { bucket, object } => block_on(self.to_gcs(bucket, object, content))?,
+            Target::S3 { bucket, key } => block_on(self.put_s3(bucket, key, content))?,
+            Target::Gcs { bucket, object } => block_on(self.put_gcs(bucket, object, content))?,
         }
     }
 
@@ -68,7 +68,7 @@ impl Publisher {
         block_on(vault::write(&self.settings.vault, secret, document))?
     }
 
-    async fn to_s3(&mut self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), String> {
+    async fn put_s3(&mut self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), String> {
         let client = match &self.s3 {
             Some(client) => client,
             None => self.s3.insert(s3::client(self.settings.s3_endpoint).await),
@@ -76,7 +76,7 @@ impl Publisher {
         s3::put(client, bucket, key, content).await
     }
 
-    async fn to_gcs(&mut self, bucket: &str, object: &str, content: Vec<u8>) -> Result<(), String> {
+    async fn put_gcs(&mut self, bucket: &str, object: &str, content: Vec<u8>) -> Result<(), String> {
         let client = match &self.gcs {
             Some(client) => client,
             None => self.gcs.insert(gcs::client(self.settings.gcs_emulator.as_deref()).await?),
