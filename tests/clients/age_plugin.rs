@@ -10,7 +10,8 @@ use super::{Desk, fetched, text};
 const PLUGIN: &str = "age-plugin-unencrypted";
 const FILE: &str = "a.yaml";
 const PLAINTEXT: &str = "password: for a plugin\n";
-const NOT_FOUND: &str = "unencrypted plugin: couldn't start plugin: \"unencrypted\" plugin not found";
+/// In one line of the account of all keys, which breaks them.
+const NOT_FOUND: &str = "\"age-plugin-unencrypted\": executable file not found in";
 
 /// A pair as the plugin makes it, and a desk with the plugin on the search path.
 struct Story {
