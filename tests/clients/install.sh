@@ -84,4 +84,7 @@ tar xzf microsoft-jest-sarif-*.tgz package/lib/schemas/sarif-2.1.0-rtm.5.json
 mv package/lib/schemas/sarif-2.1.0-rtm.5.json sarif-2.1.0.json
 rm -r package microsoft-jest-sarif-*.tgz
 
+# the plugin for age that comes with the crate for writing them, as an example
+cargo install --quiet --locked --root "$clients" --version 0.7.0 --example age-plugin-unencrypted age-plugin
+
 cp "$this" installed

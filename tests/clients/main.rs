@@ -5,6 +5,7 @@
 #![cfg(all(unix, feature = "age"))]
 
 mod age;
+mod age_plugin;
 mod ansible;
 mod check;
 mod git;
