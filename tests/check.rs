@@ -358,6 +358,55 @@ fn staged_content_counts_whatever_lies_on_disk() {
 }
 
 #[test]
+fn a_leak_is_found_whatever_else_has_the_same_content() {
+    let repository = Repository::new();
+    repository.scratch.write("example.yaml", b"a: 1\n");
+    repository.write("secrets/new.yaml", "a: 1\n");
+    assert_eq!(repository.codes(&["--staged"]), ["secrets/new.yaml plaintext-file"]);
+}
+
+#[test]
+fn the_whole_commit_counts_wherever_it_is_asked_for() {
+    let repository = Repository::new();
+    repository.write("secrets/new.yaml", "a: 1\n");
+    repository.write("sub/x", "x");
+    // neither what is not staged nor what is not tracked has a say
+    repository.scratch.write(".sops.yaml", b"creation_rules: []\n");
+    repository.scratch.write("secrets/.sops.yaml", b"creation_rules: []\n");
+    let mut command = repository.scratch.call(["check", "--staged"]).command();
+    let output = command.current_dir(repository.scratch.folder().join("sub")).output().expect("the program");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("secrets/new.yaml: plaintext-file"), "{text}");
+}
+
+#[test]
+fn links_are_looked_through_by_nobody() {
+    let repository = Repository::new();
+    repository.seal("secrets/x.yaml", "a: 1\n", &[]);
+    for (target, link) in
+        [("x.yaml", "secrets/current"), ("secrets", "folder"), ("nothing", "secrets/dangling")]
+    {
+        std::os::unix::fs::symlink(target, repository.scratch.folder().join(link)).expect("our own folder");
+    }
+    repository.git(&["add", "--all"]);
+    for flag in ["--all", "--staged", "--verify"] {
+        assert_eq!(repository.check(&[flag]), [], "{flag}");
+    }
+}
+
+#[test]
+fn names_of_files_write_nothing_to_the_terminal_or_the_log() {
+    let repository = Repository::new();
+    repository.write("secrets/x\u{1b}[31m\n::error::y.yaml", "a: 1\n");
+    for format in ["human", "github"] {
+        let outcome = repository.scratch.call(["check", "--format", format]).outcome();
+        let text = String::from_utf8(outcome.stdout).expect("text");
+        assert!(!text.contains("\n::error::y"), "{text:?}");
+        assert!(format == "github" || !text.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+#[test]
 fn the_configuration_of_the_next_commit_counts_for_it() {
     let repository = Repository::new();
     repository.write("secrets/x.yaml", "a: 1\n");

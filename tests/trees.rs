@@ -64,6 +64,45 @@ fn encrypt_takes_what_the_rules_name_and_can_be_called_again() {
 }
 
 #[test]
+fn binary_files_are_encrypted_once() {
+    let scratch = plain();
+    scratch.write("secrets/key.pem", b"hunter2\n");
+    for _ in 0..3 {
+        succeed(&scratch, &["encrypt", "-i", "--recursive", "."]);
+    }
+    assert_eq!(succeed(&scratch, &["decrypt", "secrets/key.pem"]), "hunter2\n");
+    let again = scratch.call(["encrypt", "-i", "secrets/key.pem", NAMES[0]]).outcome();
+    assert_eq!(again.ending, Ending::Exited(1), "{}", again.messages());
+    assert_eq!(succeed(&scratch, &["decrypt", "secrets/key.pem"]), "hunter2\n");
+}
+
+#[test]
+fn a_file_with_two_names_is_taken_once_and_links_are_not_followed() {
+    let scratch = plain();
+    scratch.write("outside.yaml", b"a: precious\n");
+    for (target, link) in [("a.yaml", "secrets/current"), ("../outside.yaml", "secrets/link.yaml")] {
+        std::os::unix::fs::symlink(target, scratch.folder().join(link)).expect("our own folder");
+    }
+    scratch.call_other("git", ["init", "--quiet"]).stdout();
+    succeed(&scratch, &["encrypt", "-i", "--recursive", "."]);
+    assert_eq!(opened(&scratch), TEXTS);
+    assert_eq!(scratch.text("outside.yaml"), "a: precious\n");
+    succeed(&scratch, &["rotate", "-i", NAMES[0], "./secrets/a.yaml"]);
+    assert_eq!(opened(&scratch), TEXTS);
+}
+
+#[test]
+fn no_output_takes_the_place_of_its_input() {
+    let scratch = sealed();
+    let before = all(&scratch);
+    let outcome =
+        scratch.call(["decrypt", "--recursive", "secrets", "--output", "."]).keys(["age-alice"]).outcome();
+    assert_eq!(outcome.ending, Ending::Exited(1));
+    assert!(outcome.messages().contains("--in-place"), "{}", outcome.messages());
+    assert_eq!(all(&scratch), before);
+}
+
+#[test]
 fn what_git_ignores_is_left_alone() {
     let scratch = plain();
     scratch.write(".gitignore", b"deep/\n");

@@ -52,14 +52,15 @@ impl ConnectionString {
     }
 
     fn read_url(&mut self, scheme: &str, rest: &str) -> Result<(), String> {
-        let rest = rest.split('#').next().unwrap_or_default();
+        let (rest, fragment) =
+            rest.split_once('#').map_or((rest, None), |(rest, behind)| (rest, Some(behind)));
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, path)| (a, Some(path)));
         let (credentials, hosts) = authority
             .rsplit_once('@')
             .map_or((None, authority), |(credentials, hosts)| (Some(credentials), hosts));
         let is_torn = |part: Option<&str>| part.is_some_and(|part| part.contains('@'));
-        if is_torn(path) || credentials.is_none() && is_torn(query) {
+        if is_torn(path) || is_torn(fragment) || is_torn(query) {
             return Err("a password with / ? or # must be percent-encoded (%2F %3F %23)".to_owned());
         }
         self.shown = scheme.to_owned();
@@ -241,6 +242,8 @@ mod tests {
             r"password=hunter2\",
             "postgres://u:1/hunter2@h/d",
             "postgres://u:1?hunter2@h/d",
+            "postgres://u:1#hunter2@h/d",
+            "postgres://u:p@ss?hunter2@h/d",
             "postgres://u:hunter2%@h",
             "postgres://u:hunter2%ff@h",
             "postgres://u:hunter2@[h",

@@ -45,7 +45,10 @@ impl Target {
         defaults: &Defaults,
     ) -> Result<Self, String> {
         let mut values: Values = BTreeMap::new();
-        let known = defaults.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        // a variable must not lead what the administrator has named a host for to another address
+        let names_host = parameters.iter().any(|(name, value)| name == "host" && !value.is_empty());
+        let known = defaults.parameters.iter().filter(|(name, _)| !(names_host && *name == "hostaddr"));
+        let known = known.map(|(name, value)| ((*name).to_owned(), value.clone()));
         values.extend(known.chain(parameters).filter(|(_, value)| !value.is_empty()));
         let mut reader = Reader { values };
         reader.refuse()?;
@@ -180,8 +183,15 @@ impl Reader {
     }
 
     fn encryption(&mut self, in_socket: bool) -> Result<(Mode, Option<ClientConfig>), String> {
-        let mode = Mode::parse(self.take("sslmode").as_deref().map(String::as_str))?;
-        let authorities = self.path("sslrootcert").filter(|path| path.as_os_str() != "system");
+        let words = self.take("sslmode");
+        let root = self.path("sslrootcert");
+        let of_system = root.as_ref().is_some_and(|path| path.as_os_str() == "system");
+        // who asks for the authorities of the system wants them to be asked, as in libpq
+        let mode = match words.as_deref().map(String::as_str) {
+            None | Some("") if of_system => Mode::parse(Some("verify-full"))?,
+            word => Mode::parse(word)?,
+        };
+        let authorities = root.filter(|_| !of_system);
         let (certificate, key) = (self.path("sslcert"), self.path("sslkey"));
         if in_socket || mode == Mode::Disable {
             return Ok((Mode::Disable, None));

@@ -276,6 +276,13 @@ impl State {
 
 /// Whether a file may be encrypted, told by a search for a few words. A file that is encrypted never fails it.
 pub fn may_be_encrypted(path: &Path, bytes: &[u8]) -> bool {
+    // YAML has many ways to write a key
+    let may = |format| format == Format::Yaml || secrets::has_metadata_line(bytes, format);
+    secrets::mentions_metadata(bytes) && may(Format::from_path(path))
+}
+
+/// Whether a file has metadata as they are written, be they readable or not.
+pub fn carries_metadata(path: &Path, bytes: &[u8]) -> bool {
     secrets::mentions_metadata(bytes) && secrets::has_metadata_line(bytes, Format::from_path(path))
 }
 

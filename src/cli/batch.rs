@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rsops::check::may_be_encrypted;
+use rsops::check::{carries_metadata, may_be_encrypted};
 use rsops::document::LoadError;
 use rsops::metadata::LayoutError;
 use rsops::tree::STACK_SIZE;
@@ -19,7 +19,7 @@ use rsops::tree::STACK_SIZE;
 use super::error::CommandError;
 use super::place::current_directory;
 use super::repository::{is_repository, not_ignored, walked};
-use super::ui::Ui;
+use super::ui::{Ui, printable};
 
 /// Flags of the commands that can work on many files.
 #[derive(Args, Default)]
@@ -97,14 +97,17 @@ impl BatchOptions {
                         false => walked(&folder, inside),
                     };
                     let paths = candidates.into_iter().map(|candidate| candidate.path);
-                    let paths = paths.filter(|path| known.insert(path.clone()));
+                    let full = |path: &PathBuf| folder.join(path).canonicalize().unwrap_or_default();
+                    let paths = paths.filter(|path| known.insert(full(path)));
                     entries.extend(paths.map(|path| Entry { path, named: false }));
                 }
                 Ok(metadata) if metadata.is_dir() => return Err(CommandError::IsDirectory(file.clone())),
-                Ok(_) if known.insert(file.clone()) => {
-                    entries.push(Entry { path: file.clone(), named: true })
+                Ok(_) => {
+                    // `x` and `./x` are one file
+                    if known.insert(full.canonicalize().unwrap_or(full)) {
+                        entries.push(Entry { path: file.clone(), named: true });
+                    }
                 }
-                Ok(_) => {}
             }
         }
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -173,6 +176,12 @@ impl Batch {
             {
                 Ok(Done::Passed)
             }
+            Err(CommandError::Load { error: LoadError::Store(_), .. })
+                if !entry.named
+                    && !fs::read(&entry.path).is_ok_and(|bytes| carries_metadata(&entry.path, &bytes)) =>
+            {
+                Ok(Done::Passed)
+            }
             done => done,
         }
     }
@@ -227,7 +236,7 @@ impl Progress {
 
     /// A line a file, where somebody wants to see them.
     fn say(&self, batch: &Batch, path: &Path, what: &str) {
-        let line = format!("{}: {what}", path.display());
+        let line = format!("{}: {what}", printable(&path.display().to_string()));
         if batch.dry_run && what != "unchanged" {
             self.clear(batch);
             // the result of the command; whoever reads it may have seen enough

@@ -443,7 +443,7 @@ mod tests {
             ("--add-age R f.yaml", "error"),
             ("-i --set [\"a\"][0]:-1 --config c f.yaml --idempotent x", "error"),
             ("--set= f.yaml", "edit f.yaml"),
-            ("publish f.yaml", "error"),
+            ("publish f.yaml", if cfg!(feature = "publish") { "publish f.yaml" } else { "error" }),
             ("./publish", "edit ./publish"),
             ("--version decrypt f", "version"),
             ("-d --mac-only-encrypted f.yaml", "decrypt f.yaml"),

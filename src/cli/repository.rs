@@ -55,20 +55,19 @@ pub(super) fn tracked(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>
     Ok(indexed(folder, paths)?.into_iter().map(on_disk).collect())
 }
 
-/// The files that the next commit changes or adds below these paths, as they will be committed.
+/// The top folder of the repository.
+pub(super) fn top_level(folder: &Path) -> Result<PathBuf, CommandError> {
+    let output = run(git(folder).args(["rev-parse", "--show-toplevel"]))?;
+    Ok(to_path(output.strip_suffix(b"\n").unwrap_or(&output)))
+}
+
+/// The files that the next commit changes or adds below these paths, as they will be committed; without paths all of
+/// them, wherever in the repository this is.
 pub(super) fn staged(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
-    let mut command = git(folder);
-    command.args([
-        "diff",
-        "--cached",
-        "--raw",
-        "-z",
-        "--no-renames",
-        "--diff-filter=AMT",
-        "--no-abbrev",
-        "--relative",
-    ]);
-    let output = run(command.arg("--").args(paths))?;
+    let top = top_level(folder)?;
+    let mut command = git(&top);
+    command.args(["diff", "--cached", "--raw", "-z", "--no-renames", "--diff-filter=AMT", "--no-abbrev"]);
+    let output = run(command.arg("--").args(paths.iter().map(|path| folder.join(path))))?;
     let mut candidates = Vec::new();
     let mut fields = output.split(|byte| *byte == 0);
     // :<old mode> <new mode> <old object> <new object> <status>, then the path
@@ -77,7 +76,9 @@ pub(super) fn staged(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>,
         if let [_, mode, _, object, _] = words.as_slice()
             && mode.starts_with(REGULAR)
         {
-            candidates.push(Candidate { path: to_path(path), content: Content::Object(to_text(object)) });
+            let full = top.join(to_path(path));
+            let path = full.strip_prefix(folder).map_or_else(|_| full.clone(), Path::to_owned);
+            candidates.push(Candidate { path, content: Content::Object(to_text(object)) });
         }
     }
     Ok(candidates)
@@ -88,8 +89,11 @@ pub(super) fn not_ignored(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candid
     let mut command = git(folder);
     command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
     let output = run(command.arg("--").args(paths))?;
-    let paths = output.split(|byte| *byte == 0).filter(|path| !path.is_empty());
-    Ok(paths.map(|path| Candidate { path: to_path(path), content: Content::WorkTree }).collect())
+    let paths = output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(to_path);
+    // a link leads to a file that is there by itself, or to one that is none of ours
+    let is_file = |path: &PathBuf| folder.join(path).symlink_metadata().is_ok_and(|found| found.is_file());
+    let paths = paths.filter(is_file);
+    Ok(paths.map(|path| Candidate { path, content: Content::WorkTree }).collect())
 }
 
 /// The files below these paths, where there is no repository. `.gitignore` files count.

@@ -10,6 +10,11 @@ use super::environment;
 use super::error::CommandError;
 use super::key_changes::Colours;
 
+/// A text for a terminal, or for a log that a program reads line by line: names of files can hold what they like.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
 /// Who speaks (cli.md §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Component {

@@ -6,8 +6,8 @@ mod vault;
 
 use std::fmt;
 
-use crate::keys::VaultSettings;
 use crate::keys::remote::block_on;
+use crate::keys::{Limits, VaultSettings};
 use crate::tree::Tree;
 
 pub use vault::{Secret, Written};
@@ -15,6 +15,8 @@ pub use vault::{Secret, Written};
 /// How storages are reached, beyond what their own libraries find out.
 #[derive(Clone, Default)]
 pub struct Settings {
+    /// How long an upload may take.
+    pub limits: Limits,
     /// Whether an endpoint for S3 is set. Storages of one's own know no host name for every bucket, so the bucket
     /// goes into the path then.
     pub s3_endpoint: bool,
@@ -57,9 +59,10 @@ impl Publisher {
 
     /// Uploads a file that is encrypted. The error is the storage's answer.
     pub fn upload(&mut self, target: &Target, content: Vec<u8>) -> Result<(), String> {
+        let limits = self.settings.limits;
         match target {
-            Target::S3 { bucket, key } => block_on(self.put_s3(bucket, key, content))?,
-            Target::Gcs { bucket, object } => block_on(self.put_gcs(bucket, object, content))?,
+            Target::S3 { bucket, key } => block_on(limits.within(self.put_s3(bucket, key, content)))?,
+            Target::Gcs { bucket, object } => block_on(limits.within(self.put_gcs(bucket, object, content)))?,
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rsops::check::{Checker, Code, Finding, Subject, companions};
 use rsops::config::{Config, FILE_NAME, absolute};
 use rsops::keys::DecryptionOrder;
@@ -19,7 +19,7 @@ use crate::cli::open::{parse, verify};
 use crate::cli::options::{DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, path};
 use crate::cli::place::{Input, KeyServices, Place, current_directory, key_services};
 use crate::cli::repository::{
-    Candidate, Content, is_repository, not_ignored, object, objects, staged, tracked, walked,
+    Candidate, Content, is_repository, not_ignored, object, objects, staged, top_level, tracked, walked,
 };
 use crate::cli::ui::{Component, Ui};
 
@@ -80,7 +80,7 @@ impl Check {
         let mut inspection = Inspection {
             rules: Rules {
                 folder: &folder,
-                staged: self.staged,
+                top: if self.staged { Some(top_level(&folder)?) } else { None },
                 named: self.named_configuration(&folder)?,
                 known: HashMap::new(),
             },
@@ -90,14 +90,21 @@ impl Check {
             plain: Vec::new(),
             findings: Vec::new(),
         };
-        let mut contents = index_contents(&folder, &candidates)?;
+        let contents = index_contents(&folder, &candidates)?;
         for candidate in candidates {
-            let bytes = match &candidate.content {
+            let source = match &candidate.content {
                 Content::WorkTree => read(&folder.join(&candidate.path))?,
-                Content::Object(name) => contents.remove(name),
+                // several files may have the same content, which Git keeps once
+                Content::Object(name) => match contents.get(name) {
+                    Some(source) => Some(source.clone()),
+                    None => {
+                        let file = candidate.path.display();
+                        return Err(CommandError::Git(format!("git does not give the content of {file}")));
+                    }
+                },
             };
-            if let Some(bytes) = bytes {
-                inspection.examine(&candidate.path, bytes.into())?;
+            if let Some(source) = source {
+                inspection.examine(&candidate.path, source)?;
             }
         }
         let findings = inspection.finish();
@@ -163,21 +170,26 @@ fn tidy(folder: &Path, path: &Path) -> PathBuf {
     full.strip_prefix(folder).map_or_else(|_| full.clone(), Path::to_owned)
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, CommandError> {
+fn read(path: &Path) -> Result<Option<Source>, CommandError> {
+    const GONE: [ErrorKind; 3] = [ErrorKind::NotFound, ErrorKind::IsADirectory, ErrorKind::NotADirectory];
     match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        // tracked, but deleted
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Ok(bytes) => Ok(Some(bytes.into())),
+        // tracked, but deleted, or something else by now
+        Err(error) if GONE.contains(&error.kind()) => Ok(None),
         Err(error) => Err(CommandError::Read { path: path.to_owned(), error }),
     }
 }
 
-fn index_contents(folder: &Path, candidates: &[Candidate]) -> Result<HashMap<String, Vec<u8>>, CommandError> {
-    let names = candidates.iter().filter_map(|candidate| match &candidate.content {
-        Content::Object(name) => Some(name.clone()),
-        Content::WorkTree => None,
-    });
-    objects(folder, names.collect())
+fn index_contents(folder: &Path, candidates: &[Candidate]) -> Result<HashMap<String, Source>, CommandError> {
+    let names: HashSet<String> = candidates
+        .iter()
+        .filter_map(|candidate| match &candidate.content {
+            Content::Object(name) => Some(name.clone()),
+            Content::WorkTree => None,
+        })
+        .collect();
+    let contents = objects(folder, names.into_iter().collect())?;
+    Ok(contents.into_iter().map(|(name, bytes)| (name, bytes.into())).collect())
 }
 
 /// A configuration, and which files it lets pass.
@@ -194,7 +206,7 @@ impl Configured {
                 glob: glob.clone(),
                 reason: error.kind().to_string(),
             };
-            allowed.add(Glob::new(glob).map_err(wrong)?);
+            allowed.add(GlobBuilder::new(glob).literal_separator(true).build().map_err(wrong)?);
         }
         let allowed = allowed.build().map_err(|error| CommandError::AllowGlob {
             glob: config.check_allow().join(", "),
@@ -211,8 +223,8 @@ impl Configured {
 /// Which configuration counts for which folder: the nearest above it.
 struct Rules<'a> {
     folder: &'a Path,
-    /// Whether the configuration is that of the next commit as well.
-    staged: bool,
+    /// The top of the repository, if the configuration is that of the next commit as well.
+    top: Option<PathBuf>,
     /// `--config`.
     named: Option<Configured>,
     known: HashMap<PathBuf, Option<Arc<Configured>>>,
@@ -233,10 +245,11 @@ impl Rules<'_> {
     }
 
     fn read(&self, file: &Path) -> Result<Option<Config>, CommandError> {
-        if self.staged
-            && let Some(name) =
-                file.starts_with(self.folder).then(|| object(self.folder, file)).transpose()?.flatten()
+        // what is not committed does not count for what is
+        if let Some(top) = &self.top
+            && file.starts_with(top)
         {
+            let Some(name) = object(self.folder, file)? else { return Ok(None) };
             let contents = objects(self.folder, vec![name])?;
             let bytes = contents.into_values().next().unwrap_or_default();
             return Config::parse(file, &bytes).map(Some).map_err(CommandError::Config);

@@ -8,10 +8,12 @@ use rsops::config::FILE_NAME;
 use rsops::document::PlainDocument;
 use rsops::metadata::has_metadata;
 use rsops::nonces::Nonces;
+use rsops::store::Format;
 
 use super::{Target, Targets};
 use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
+use crate::cli::open::load;
 use crate::cli::options::{
     FormatOptions, GlobalOptions, KeyOptions, KeyServiceOptions, OutputOptions, SelectionOptions,
 };
@@ -77,6 +79,10 @@ impl Encrypt {
             let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
             if !entry.named && !is_named(&configuration, &place)? {
                 return Ok(Done::Passed);
+            }
+            // in a binary file, nothing that is read as plaintext says so
+            if place.input_format == Format::Binary && load(&place).is_ok() {
+                return if entry.named { Err(CommandError::AlreadyEncrypted) } else { Ok(Done::Unchanged) };
             }
             let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection, &services)?;
             match encrypt(&place, plan, &configuration, &services) {

@@ -90,6 +90,11 @@ impl Targets {
             None => (file.to_owned(), true),
             Some(folder) => (folder.join(below(file)?), false),
         };
+        let is_input =
+            fs::canonicalize(&path).is_ok_and(|path| fs::canonicalize(file).is_ok_and(|file| file == path));
+        if !in_place && is_input {
+            return Err(CommandError::OutputIsInput(file.to_owned()));
+        }
         let write = || {
             match path.parent() {
                 Some(parent) if !in_place => fs::create_dir_all(parent)?,

@@ -51,6 +51,7 @@ impl CommandError {
                     .to_owned()
             }
             Self::IsDirectory(_) => "--recursive works on the files in it".to_owned(),
+            Self::OutputIsInput(_) => "change files where they are with --in-place".to_owned(),
             Self::ManyToStdout => "change them where they are with --in-place".to_owned(),
             #[cfg(feature = "age")]
             Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => {

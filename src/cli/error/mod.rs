@@ -21,7 +21,7 @@ use rsops::tree::{EditError, PathError};
 use super::editor::EditorError;
 use super::environment::as_called;
 use super::prompt::PromptError;
-use super::ui::{Component, Ui};
+use super::ui::{Component, Ui, printable};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -192,6 +192,8 @@ pub(super) enum CommandError {
     IsDirectory(PathBuf),
     /// Many files go to one folder, and this one does not lie below the working directory.
     OutsideFolder(PathBuf),
+    /// The result would take the place of the input.
+    OutputIsInput(PathBuf),
     /// The result for many files would go to standard output.
     ManyToStdout,
     /// `init`.
@@ -385,7 +387,11 @@ impl CommandError {
             | Self::Prompt(_)
             | Self::UpdateNotWritten { .. }
             | Self::FailedUpdates(_) => 1,
-            Self::Failures | Self::IsDirectory(_) | Self::OutsideFolder(_) | Self::ManyToStdout => 1,
+            Self::Failures
+            | Self::IsDirectory(_)
+            | Self::OutsideFolder(_)
+            | Self::OutputIsInput(_)
+            | Self::ManyToStdout => 1,
             #[cfg(feature = "age")]
             Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => 1,
             Self::Findings { .. } | Self::Git(_) | Self::AllowGlob { .. } => 1,
@@ -457,7 +463,7 @@ impl CommandError {
 
     /// The same where several files are worked on.
     pub(super) fn print_for(&self, file: &Path) {
-        self.print_with(&format!("{}: ", file.display()));
+        self.print_with(&format!("{}: ", printable(&file.display().to_string())));
     }
 
     fn print_with(&self, prefix: &str) {

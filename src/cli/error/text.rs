@@ -68,6 +68,7 @@ impl fmt::Display for CommandError {
             Self::OutsideFolder(path) => {
                 write!(f, "{} does not lie below the working directory, so it has no place in --output", path.display())
             }
+            Self::OutputIsInput(path) => write!(f, "--output leads to {} itself", path.display()),
             Self::ManyToStdout => f.write_str("several files cannot go to standard output"),
             #[cfg(feature = "age")]
             Self::NoPlaceForIdentity(reason) => write!(f, "there is no place for an age identity: {reason}"),

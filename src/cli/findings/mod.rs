@@ -3,11 +3,13 @@
 mod sarif;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use rsops::check::Finding;
 use serde_json::{Value, json};
+
+use super::ui::printable;
 
 /// A finding and the file that it is in.
 pub(super) struct Located {
@@ -45,18 +47,13 @@ fn pretty(value: &Value) -> String {
 
 fn human(located: &Located) -> String {
     let Located { path, finding } = located;
-    let mut text = shown(path);
+    let mut text = printable(&path.display().to_string());
     if let Some(at) = finding.position {
         let _ = write!(text, ":{}:{}", at.line, at.column);
     }
-    let _ = writeln!(text, ": {}: {}", finding.code.name(), finding.message);
-    let _ = writeln!(text, "    fix: {}", finding.fix);
+    let _ = writeln!(text, ": {}: {}", finding.code.name(), printable(&finding.message));
+    let _ = writeln!(text, "    fix: {}", printable(&finding.fix));
     text
-}
-
-/// A name must not write to the terminal what it likes.
-fn shown(path: &Path) -> String {
-    path.display().to_string().chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
 fn object(located: &Located) -> Value {

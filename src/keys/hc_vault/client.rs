@@ -120,7 +120,9 @@ impl VaultClient {
 
     async fn answer(&self, method: Method, path: &str, body: Bytes) -> Result<Value, VaultError> {
         let mut url = self.base.clone();
-        url.set_path(&format!("/v1/{}", escape(path.as_bytes())));
+        // a Vault behind a proxy may have a path in front
+        let prefix = self.base.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}/v1/{}", escape(path.as_bytes())));
         let mut reply = self.insist(&method, &url, &body).await?;
         if let Some(target) = self.redirection(&reply, &url)? {
             url = target;

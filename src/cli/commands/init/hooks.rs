@@ -32,8 +32,12 @@ pub(super) fn plan_git_hook(
         None => {
             steps.push(Step::File { path, what: "a Git hook", text: GIT_HOOK.to_owned(), executable: true })
         }
-        Some(text) if text.contains("rsops check") => {
+        Some(text) if calls_us(&text) && is_executable(&path) => {
             notes.push("the Git hook is there already".to_owned());
+        }
+        Some(text) if calls_us(&text) => {
+            notes
+                .push(format!("Git ignores {0}, because it is not executable: chmod +x {0}", path.display()));
         }
         Some(_) => notes.push(format!(
             "{} is there already and stays as it is; add this line to it: rsops check --staged || exit 1",
@@ -66,6 +70,16 @@ pub(super) fn plan_pre_commit(
     };
     steps.push(Step::File { path, what: "a hook of pre-commit", text, executable: false });
     Ok(())
+}
+
+/// Whether a hook does it, rather than only to speak of it.
+fn calls_us(text: &str) -> bool {
+    text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains("rsops check"))
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o111 != 0)
 }
 
 /// The entry as the first of the list, as far to the right as the others. Without a list in block style there is no
