@@ -8,7 +8,6 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,11 +15,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use server::moto::Moto;
 use server::vault::{ROOT, Vault};
+use support::fetched::fetched;
 use support::keys::recipient;
 use support::outcome::{Ending, refused};
-use support::program::setting;
 use support::pty::Pty;
-use support::report::say;
 use support::scratch::{Call, Scratch};
 
 /// moto checks no signature, but wants to see that there is one.
@@ -251,14 +249,7 @@ struct Emulator {
 
 impl Emulator {
     fn start() -> Option<Self> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("in the target directory");
-        let program = target.join("clients/venv/bin/gcp-storage-emulator");
-        if !program.exists() {
-            let reason = "gcp-storage-emulator is missing, which tests/clients/install.sh fetches";
-            assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
-            say(&format!("skipped: {}: {reason}", thread::current().name().unwrap_or("a test")));
-            return None;
-        }
+        let program = fetched("venv/bin/gcp-storage-emulator")?;
         // free now, and asked for at once
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();

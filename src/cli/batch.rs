@@ -18,7 +18,7 @@ use rsops::tree::STACK_SIZE;
 
 use super::error::CommandError;
 use super::place::current_directory;
-use super::repository::{is_repository, not_ignored, walked};
+use super::repository;
 use super::ui::{Ui, printable};
 
 /// Flags of the commands that can work on many files.
@@ -92,19 +92,15 @@ impl BatchOptions {
                 Err(_) => return Err(CommandError::NoSuchFile(file.clone())),
                 Ok(metadata) if metadata.is_dir() && self.recursive => {
                     let inside = std::slice::from_ref(file);
-                    let candidates = match is_repository(&folder) {
-                        true => not_ignored(&folder, inside)?,
-                        false => walked(&folder, inside),
-                    };
-                    let paths = candidates.into_iter().map(|candidate| candidate.path);
-                    let full = |path: &PathBuf| folder.join(path).canonicalize().unwrap_or_default();
-                    let paths = paths.filter(|path| known.insert(full(path)));
+                    let paths =
+                        repository::files(&folder, inside)?.into_iter().map(|candidate| candidate.path);
+                    let paths = paths.filter(|path| known.insert(resolved(folder.join(path))));
                     entries.extend(paths.map(|path| Entry { path, named: false }));
                 }
                 Ok(metadata) if metadata.is_dir() => return Err(CommandError::IsDirectory(file.clone())),
                 Ok(_) => {
                     // `x` and `./x` are one file
-                    if known.insert(full.canonicalize().unwrap_or(full)) {
+                    if known.insert(resolved(full)) {
                         entries.push(Entry { path: file.clone(), named: true });
                     }
                 }
@@ -114,6 +110,11 @@ impl BatchOptions {
         let jobs = self.jobs.map_or((WAITING * processors).min(MOST_JOBS), NonZeroUsize::get);
         Ok(Batch { ui: ui.clone(), entries, wanted, jobs, dry_run: self.dry_run })
     }
+}
+
+/// The path under which a file is known, however it was named.
+fn resolved(path: PathBuf) -> PathBuf {
+    path.canonicalize().unwrap_or(path)
 }
 
 /// Files to work on.

@@ -41,8 +41,8 @@ pub(super) fn is_repository(folder: &Path) -> bool {
         .is_ok_and(|output| output.status.success() && output.stdout.starts_with(b"true"))
 }
 
-#[cfg(feature = "age")]
 /// Where a hook of this repository lies, whatever `core.hooksPath` says.
+#[cfg(feature = "age")]
 pub(super) fn hook_path(folder: &Path, name: &str) -> Result<PathBuf, CommandError> {
     let output = run(git(folder).args(["rev-parse", "--git-path", &format!("hooks/{name}")]))?;
     let path = output.strip_suffix(b"\n").unwrap_or(&output);
@@ -84,6 +84,11 @@ pub(super) fn staged(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>,
     Ok(candidates)
 }
 
+/// The files below these paths, unless they are ignored, in a repository or not.
+pub(super) fn files(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
+    if is_repository(folder) { not_ignored(folder, paths) } else { Ok(walked(folder, paths)) }
+}
+
 /// The files below these paths that are tracked, or not ignored, as they are on disk.
 pub(super) fn not_ignored(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
     let mut command = git(folder);
@@ -118,9 +123,14 @@ pub(super) fn walked(folder: &Path, paths: &[PathBuf]) -> Vec<Candidate> {
     candidates
 }
 
-/// The object that the index has for a file.
-pub(super) fn object(folder: &Path, path: &Path) -> Result<Option<String>, CommandError> {
-    Ok(indexed(folder, &[path.to_owned()])?.pop().map(|entry| entry.object))
+/// Every file of this name that the index has, by its full path.
+pub(super) fn staged_by_name(top: &Path, name: &str) -> Result<HashMap<PathBuf, Vec<u8>>, CommandError> {
+    let entries = indexed(top, &[format!(":(glob)**/{name}").into()])?;
+    let contents = objects(top, entries.iter().map(|entry| entry.object.clone()).collect())?;
+    let found = entries
+        .iter()
+        .filter_map(|entry| Some((top.join(&entry.path), contents.get(&entry.object)?.clone())));
+    Ok(found.collect())
 }
 
 /// The content of objects, by their names.

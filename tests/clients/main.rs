@@ -19,11 +19,10 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::thread;
 
+use support::fetched::{fetched, or_skip};
 use support::keys::recipient;
-use support::program::{binary, setting};
-use support::report::say;
+use support::program::binary;
 use support::scratch::{Call, Scratch};
 
 /// A folder to work in, with the program on the search path under both names, and a rule for all of its files.
@@ -88,23 +87,6 @@ fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
     or_skip(program, found)
-}
-
-/// Something that `install.sh` has fetched.
-fn fetched(place: &str) -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("in the target directory");
-    let path = target.join("clients").join(place);
-    or_skip(place, path.exists().then_some(path))
-}
-
-fn or_skip(what: &str, found: Option<PathBuf>) -> Option<PathBuf> {
-    if found.is_none() {
-        let reason = format!("{what} is missing, which tests/clients/install.sh fetches");
-        assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
-        let test = thread::current();
-        say(&format!("skipped: {}: {reason}", test.name().unwrap_or("a test")));
-    }
-    found
 }
 
 fn script(name: &str) -> String {

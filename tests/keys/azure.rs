@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::server::azure::{Azure, CLIENT, FEDERATED, IDENTITY_HEADER, LOGIN, Mood, SECRET, TENANT, VAULT};
 use crate::server::{Server, put};
+use crate::support::fetched::python_with;
 use crate::support::outcome::{Ending, Outcome};
-use crate::support::program::setting;
-use crate::support::report::say;
 use crate::support::scratch::{Call, Scratch};
 
 const TEXT: &[u8] = b"user: app\npassword: hunter2\n";
@@ -607,7 +605,7 @@ fn a_host_that_is_not_there_is_told() {
 /// The vault of these tests is one for the vendor's own client.
 #[test]
 fn the_vendors_client_takes_our_vault_for_one() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_with("azure.keyvault.keys") else { return };
     let desk = Desk::sealed();
     let pem = put(&desk.scratch.root(), "app.pem", &desk.azure.certificate("app.example"));
     let federated = put(&desk.scratch.root(), "federated", FEDERATED);
@@ -633,21 +631,4 @@ fn the_vendors_client_takes_our_vault_for_one() {
         String::from_utf8(told).expect("text"),
         "vault, credentials and wrapped keys are as they should be\n"
     );
-}
-
-/// The one that `tests/clients/install.sh` makes.
-fn python() -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("in the target directory");
-    let environment = target.join("clients/venv");
-    let has_client = fs::read_dir(environment.join("lib"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|version| version.path().join("site-packages/azure/keyvault/keys").exists());
-    if !has_client {
-        let reason = "azure-keyvault-keys is missing, which tests/clients/install.sh fetches";
-        assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
-        say(&format!("skipped: {}: {reason}", thread::current().name().unwrap_or("a test")));
-    }
-    has_client.then(|| environment.join("bin/python"))
 }

@@ -46,6 +46,7 @@ fn the_cloud_of_these_tests_is_one_for_its_own_client() {
     let scratch = Scratch::new();
     let token = put(&scratch.root(), "token", ID_TOKEN);
     judge(
+        "huaweicloudsdkkms",
         "huawei.py",
         &[
             ("CLOUD", &cloud.server().url()),

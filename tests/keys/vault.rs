@@ -32,7 +32,7 @@ fn the_vault_of_these_tests_is_one_for_its_own_client() {
     vault.mount("team", "transit", "transit");
     vault.transit_key("team", "transit", "k");
     vault.token("hvs.team", "team", "*", &["update"]);
-    judge("vault.py", &[("VAULT_ADDR", &vault.url()), ("ROOT", ROOT)]);
+    judge("hvac", "vault.py", &[("VAULT_ADDR", &vault.url()), ("ROOT", ROOT)]);
 }
 
 #[test]

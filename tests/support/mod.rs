@@ -8,6 +8,7 @@
 // every test binary uses its own part of this
 #![allow(dead_code)]
 
+pub(crate) mod fetched;
 pub(crate) mod keys;
 #[cfg(unix)]
 pub(crate) mod moments;

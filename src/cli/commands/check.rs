@@ -19,7 +19,8 @@ use crate::cli::open::{parse, verify};
 use crate::cli::options::{DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, path};
 use crate::cli::place::{Input, KeyServices, Place, current_directory, key_services};
 use crate::cli::repository::{
-    Candidate, Content, is_repository, not_ignored, object, objects, staged, top_level, tracked, walked,
+    Candidate, Content, is_repository, not_ignored, objects, staged, staged_by_name, top_level, tracked,
+    walked,
 };
 use crate::cli::ui::{Component, Ui};
 
@@ -80,7 +81,7 @@ impl Check {
         let mut inspection = Inspection {
             rules: Rules {
                 folder: &folder,
-                top: if self.staged { Some(top_level(&folder)?) } else { None },
+                staged: if self.staged { Some(Staged::read(&folder)?) } else { None },
                 named: self.named_configuration(&folder)?,
                 known: HashMap::new(),
             },
@@ -223,11 +224,24 @@ impl Configured {
 /// Which configuration counts for which folder: the nearest above it.
 struct Rules<'a> {
     folder: &'a Path,
-    /// The top of the repository, if the configuration is that of the next commit as well.
-    top: Option<PathBuf>,
+    /// If the configurations are those of the next commit as well.
+    staged: Option<Staged>,
     /// `--config`.
     named: Option<Configured>,
     known: HashMap<PathBuf, Option<Arc<Configured>>>,
+}
+
+/// The configurations of the next commit, all read at once: to ask git for each folder would take most of the time.
+struct Staged {
+    top: PathBuf,
+    configurations: HashMap<PathBuf, Vec<u8>>,
+}
+
+impl Staged {
+    fn read(folder: &Path) -> Result<Self, CommandError> {
+        let top = top_level(folder)?;
+        Ok(Self { configurations: staged_by_name(&top, FILE_NAME)?, top })
+    }
 }
 
 impl Rules<'_> {
@@ -246,13 +260,11 @@ impl Rules<'_> {
 
     fn read(&self, file: &Path) -> Result<Option<Config>, CommandError> {
         // what is not committed does not count for what is
-        if let Some(top) = &self.top
+        if let Some(Staged { top, configurations }) = &self.staged
             && file.starts_with(top)
         {
-            let Some(name) = object(self.folder, file)? else { return Ok(None) };
-            let contents = objects(self.folder, vec![name])?;
-            let bytes = contents.into_values().next().unwrap_or_default();
-            return Config::parse(file, &bytes).map(Some).map_err(CommandError::Config);
+            let bytes = configurations.get(file);
+            return bytes.map(|bytes| Config::parse(file, bytes)).transpose().map_err(CommandError::Config);
         }
         if !file.is_file() {
             return Ok(None);

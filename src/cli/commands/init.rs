@@ -17,7 +17,7 @@ use crate::cli::error::CommandError;
 use crate::cli::options::KeyOptions;
 use crate::cli::place::current_directory;
 use crate::cli::prompt::confirm;
-use crate::cli::repository::{is_repository, not_ignored, walked};
+use crate::cli::repository;
 use crate::cli::ui::Ui;
 use crate::cli::write_file::{write_file, write_new_private};
 
@@ -137,8 +137,7 @@ impl Init {
 
 /// Files of the folder that could hold secrets, relative to it.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
-    let candidates = if is_repository(folder) { not_ignored(folder, &[])? } else { walked(folder, &[]) };
-    Ok(candidates.into_iter().map(|candidate| candidate.path).collect())
+    Ok(repository::files(folder, &[])?.into_iter().map(|candidate| candidate.path).collect())
 }
 
 impl Step {

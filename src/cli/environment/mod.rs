@@ -22,15 +22,6 @@ mod vault;
 
 use std::env;
 use std::path::Path;
-#[cfg(any(
-    feature = "age",
-    feature = "audit",
-    feature = "gcp",
-    feature = "huawei",
-    feature = "pgp",
-    feature = "vault"
-))]
-use std::path::PathBuf;
 use std::sync::Arc;
 
 #[cfg(feature = "publish")]
@@ -71,9 +62,9 @@ pub(super) fn as_called(text: &str) -> String {
     feature = "pgp",
     feature = "vault"
 ))]
-fn home() -> Option<PathBuf> {
+fn home() -> Option<std::path::PathBuf> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    env::var_os(name).filter(|home| !home.is_empty()).map(PathBuf::from)
+    env::var_os(name).filter(|home| !home.is_empty()).map(Into::into)
 }
 
 /// How long servers may take.

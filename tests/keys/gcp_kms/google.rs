@@ -1,33 +1,16 @@
 //! Google's own client judges the server of these tests.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::json;
 
 use super::{ALICE, Desk, ROBOT};
 use crate::server::gcp::{ALL, Permission};
-use crate::support::program::setting;
-use crate::support::report::say;
-
-/// Something that `tests/clients/install.sh` has fetched. Without it a test is skipped; where `CI=true`, it fails.
-fn google_for_python() -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("in the target directory");
-    let python = target.join("clients/venv/bin/python");
-    let packages = ["-c", "import google.cloud.kms_v1, google.auth, requests"];
-    let there = Command::new(&python).args(packages).output();
-    if there.is_ok_and(|outcome| outcome.status.success()) {
-        return Some(python);
-    }
-    let reason = "google-cloud-kms is missing, which tests/clients/install.sh fetches";
-    assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
-    say(&format!("skipped: googles_own_client_is_content: {reason}"));
-    None
-}
+use crate::support::fetched::python_with;
 
 #[test]
 fn googles_own_client_is_content() {
-    let Some(python) = google_for_python() else { return };
+    let Some(python) = python_with("google.cloud.kms_v1") else { return };
     let desk = Desk::new();
     let disabled = desk.gcp.key("disabled");
     desk.gcp.disable(&disabled, 1);

@@ -2,15 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::program::setting;
-use crate::support::report::say;
+use crate::support::fetched::python_with;
 
 /// It ends when its standard input does, so that none is left behind, however the tests end.
 const PROGRAM: &str = "\
@@ -40,7 +37,7 @@ impl Moto {
 
     /// One that belongs to the test.
     pub(crate) fn start() -> Option<Self> {
-        let mut child = Command::new(python()?)
+        let mut child = Command::new(python_with("moto.server")?)
             .args(["-c", PROGRAM])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -153,18 +150,4 @@ fn escaped(text: &str) -> String {
 fn element(xml: &str, name: &str) -> String {
     let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name} in {xml}"));
     rest.split_once("</").map(|(text, _)| text.to_owned()).expect("an end")
-}
-
-/// The Python that `tests/clients/install.sh` has put moto into.
-fn python() -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("in the target directory");
-    let venv = target.join("clients/venv");
-    let python = venv.join("bin/python");
-    if python.exists() && venv.join("bin/moto_server").exists() {
-        return Some(python);
-    }
-    let reason = "moto is missing, which tests/clients/install.sh fetches";
-    assert!(setting("CI").is_none_or(|ci| ci != "true"), "{reason}");
-    say(&format!("skipped: {}: {reason}", thread::current().name().unwrap_or("a test")));
-    None
 }
