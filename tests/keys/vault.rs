@@ -332,6 +332,30 @@ fn what_may_pass_is_asked_again() {
     }
 }
 
+/// Guards against waiting for what cannot come in time any more, and saying then that there was no answer.
+#[test]
+fn a_pause_beyond_the_limit_is_not_waited_for() {
+    let vault = Vault::new();
+    for pause in ["3600", "18446744073709551615"] {
+        let before = vault.requests().len();
+        vault.disturb([Response::text(429, "{\"errors\":[\"quota exceeded\"]}").with("retry-after", pause)]);
+        let began = Instant::now();
+        somebody().cannot_encrypt(
+            &vault.key("k"),
+            &["Code: 429. Errors: * quota exceeded", &format!("try again in {pause} s")],
+        );
+        assert_eq!(vault.requests().len() - before, 1);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
+    // our own pauses are a second and more
+    let hurried = somebody().with("SOPS_KMS_TIMEOUT", "900ms");
+    vault.disturb([Response::text(503, "{\"errors\":[\"Vault is sealed\"]}")]);
+    hurried
+        .cannot_encrypt(&vault.key("k"), &["Code: 503. Errors: * Vault is sealed", "vault operator unseal"]);
+    let nobody = "http://127.0.0.1:1/v1/transit/keys/k";
+    hurried.cannot_encrypt(nobody, &["cannot connect to 127.0.0.1:1: Connection refused"]);
+}
+
 #[test]
 fn a_server_that_is_not_there_is_said_to_be_so() {
     let nobody = "http://127.0.0.1:1/v1/transit/keys/k";

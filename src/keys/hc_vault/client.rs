@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -61,6 +61,8 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// Its reasons, one or none as a rule.
     pub(crate) errors: Vec<String>,
+    /// How long it wants to be left alone.
+    pub(crate) pause: Option<Duration>,
     /// If it did not answer as Vault does.
     raw: Option<String>,
     method: Method,
@@ -114,25 +116,33 @@ impl VaultClient {
 
     /// Asks for `/v1/<path>` with a body of JSON or none. What is answered is JSON, null if nothing is.
     pub(crate) async fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Value, VaultError> {
-        let answer = async { Ok(self.answer(method, path, body).await) };
+        let begun = Instant::now();
+        let answer = async { Ok(self.answer(method, path, body, begun).await) };
         self.limits.within(answer).await.map_err(VaultError::Failed)?
     }
 
-    async fn answer(&self, method: Method, path: &str, body: Bytes) -> Result<Value, VaultError> {
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        begun: Instant,
+    ) -> Result<Value, VaultError> {
         let mut url = self.base.clone();
         // a Vault behind a proxy may have a path in front
         let prefix = self.base.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/v1/{}", escape(path.as_bytes())));
-        let mut reply = self.insist(&method, &url, &body).await?;
+        let mut reply = self.insist(&method, &url, &body, begun).await?;
         if let Some(target) = self.redirection(&reply, &url)? {
             url = target;
-            reply = self.insist(&method, &url, &body).await?;
+            reply = self.insist(&method, &url, &body, begun).await?;
         }
         let refused = |errors, raw| {
             let (url, namespace) = (shown(&url), self.namespace.clone());
             VaultError::Refused(Box::new(Refusal {
                 status: reply.status,
                 errors,
+                pause: asked_pause(&reply),
                 raw,
                 method: method.clone(),
                 url,
@@ -150,8 +160,15 @@ impl VaultClient {
         }
     }
 
-    /// Asks until there is an answer that would not be another in a moment.
-    async fn insist(&self, method: &Method, url: &Url, body: &Bytes) -> Result<Reply, VaultError> {
+    /// Asks until there is an answer that would not be another in a moment. A pause that does not fit into the limit
+    /// would end in silence where there is an answer, so that one counts.
+    async fn insist(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: &Bytes,
+        begun: Instant,
+    ) -> Result<Reply, VaultError> {
         let mut attempt = 0;
         loop {
             let reply = self.send(method.clone(), url, body.clone()).await;
@@ -159,11 +176,13 @@ impl VaultClient {
                 Ok(reply) => matches!(reply.status, 412 | 429 | 500 | 502..600),
                 Err(silence) => silence.passing,
             };
-            if !passing || attempt == self.retries {
+            let pause = pause(attempt + 1, reply.as_ref().ok());
+            let left = self.limits.total.saturating_sub(begun.elapsed());
+            if !passing || attempt == self.retries || pause >= left {
                 return reply.map_err(|silence| VaultError::Failed(silence.text));
             }
             attempt += 1;
-            tokio::time::sleep(pause(attempt, reply.ok().as_ref())).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -336,17 +355,17 @@ fn headers(
 /// How long to wait before the next attempt: what the server asks for, else a second to a second and a half for each
 /// attempt so far, so that clients that failed together do not come back together.
 fn pause(attempt: u32, reply: Option<&Reply>) -> Duration {
-    let asked = reply.and_then(|reply| reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok());
-    asked.map_or_else(
-        || {
-            let mut random = [0; 2];
-            // without random numbers clients come back together
-            let _ = getrandom::fill(&mut random);
-            let jitter = u64::from(u16::from_le_bytes(random)) * 500 / u64::from(u16::MAX);
-            Duration::from_millis(1000 + jitter) * attempt
-        },
-        Duration::from_secs,
-    )
+    reply.and_then(asked_pause).unwrap_or_else(|| {
+        let mut random = [0; 2];
+        // without random numbers clients come back together
+        let _ = getrandom::fill(&mut random);
+        let jitter = u64::from(u16::from_le_bytes(random)) * 500 / u64::from(u16::MAX);
+        Duration::from_millis(1000 + jitter).saturating_mul(attempt)
+    })
+}
+
+fn asked_pause(reply: &Reply) -> Option<Duration> {
+    reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 fn location(reply: &Reply) -> Option<&str> {
