@@ -10,7 +10,8 @@ use super::{Key, MasterKey};
 /// A data key, or a share of one, in clear. Wiped when dropped.
 pub type Share = Zeroizing<Vec<u8>>;
 
-/// Something that wraps and unwraps. Errors are what a user reads: what failed, and after a line break what helps.
+/// Something that wraps and unwraps. Errors are what a user reads: what failed, and what helps in lines that begin with
+/// `hint: `.
 pub trait KeyService: Send + Sync {
     /// Wraps a data key, or a share of one, for this key.
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>>;
