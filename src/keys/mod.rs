@@ -10,6 +10,8 @@ mod agent;
 mod ask;
 mod aws_kms;
 mod azure_kv;
+#[cfg(any(feature = "age", feature = "aws", feature = "gcp", feature = "huawei"))]
+mod base64_text;
 mod changes;
 mod failure;
 #[cfg(test)]

@@ -69,11 +69,20 @@ impl Limits {
 
     /// What a server says, or that it took too long.
     pub async fn within<R>(self, answer: impl Future<Output = Result<R, String>>) -> Result<R, String> {
+        self.within_that_of("SOPS_KMS_TIMEOUT", answer).await
+    }
+
+    /// The same for a limit that another variable sets.
+    pub(crate) async fn within_that_of<R>(
+        self,
+        variable: &str,
+        answer: impl Future<Output = Result<R, String>>,
+    ) -> Result<R, String> {
         match tokio::time::timeout(self.total, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(hinted(
                 &format!("no answer within {:?}", self.total),
-                "check the network and proxy settings; SOPS_KMS_TIMEOUT sets another limit",
+                &format!("check the network and proxy settings; {variable} sets another limit"),
             )),
         }
     }

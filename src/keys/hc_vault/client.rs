@@ -17,11 +17,14 @@ use zeroize::Zeroizing;
 use super::configuration::{Configuration, Lookup, Redirects, Trust};
 use super::settings::VaultSettings;
 use super::uri::escape;
-use crate::keys::http::{Http, NoReply, Reply, place};
+use crate::keys::http::{Http, NoReply, Reply, excerpt, place};
 use crate::keys::remote::{Limits, hinted};
 use crate::os_error::os_text;
 
 const TRUST: &str = "VAULT_CACERT names the PEM file of the authority that has signed it, SSL_CERT_FILE too";
+
+/// A server that has more reasons than this to refuse is none that one has to listen to.
+const MAX_REASONS: usize = 10;
 
 /// Talks to one Vault.
 pub(crate) struct VaultClient {
@@ -33,6 +36,8 @@ pub(crate) struct VaultClient {
     redirects: Redirects,
     retries: u32,
     limits: Limits,
+    /// The variable that sets the limit.
+    limit_name: &'static str,
     /// Under which name the server is known to its certificate, if not under that of the address.
     server_name: Option<String>,
 }
@@ -80,11 +85,12 @@ impl VaultClient {
         let token = token(settings).map_err(|reason| format!("cannot get Vault token: {reason}"))?;
         let headers =
             headers(&configuration, settings.namespace.as_deref(), token.as_deref()).map_err(make)?;
-        let limits = match configuration.timeout {
-            // what the user has set counts, the shorter if both
-            Some(timeout) if limits == Limits::default() => with_total(limits, timeout),
-            Some(timeout) => with_total(limits, timeout.min(limits.total)),
-            None => limits,
+        // what the user has set counts, the shorter if both
+        let (limits, limit_name) = match configuration.timeout {
+            Some(timeout) if limits == Limits::default() || timeout < limits.total => {
+                (with_total(limits, timeout), "VAULT_CLIENT_TIMEOUT")
+            }
+            _ => (limits, "SOPS_KMS_TIMEOUT"),
         };
         let secure = address.base.scheme() == "https";
         let server_name = configuration.server_name.clone().filter(|_| secure);
@@ -100,6 +106,7 @@ impl VaultClient {
             redirects,
             retries,
             limits,
+            limit_name,
             server_name,
         })
     }
@@ -118,7 +125,7 @@ impl VaultClient {
     pub(crate) async fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Value, VaultError> {
         let begun = Instant::now();
         let answer = async { Ok(self.answer(method, path, body, begun).await) };
-        self.limits.within(answer).await.map_err(VaultError::Failed)?
+        self.limits.within_that_of(self.limit_name, answer).await.map_err(VaultError::Failed)?
     }
 
     async fn answer(
@@ -155,7 +162,7 @@ impl VaultClient {
             300..400 => Err(VaultError::Failed(elsewhere(&reply, &url))),
             _ => Err(match serde_json::from_slice::<Value>(&reply.body) {
                 Ok(Value::Object(answer)) => refused(reasons(&answer), None),
-                _ => refused(Vec::new(), Some(excerpt(&reply.body))),
+                _ => refused(Vec::new(), Some(excerpt(&String::from_utf8_lossy(&reply.body)))),
             }),
         }
     }
@@ -401,16 +408,7 @@ fn elsewhere(reply: &Reply, url: &Url) -> String {
 
 fn reasons(answer: &serde_json::Map<String, Value>) -> Vec<String> {
     let errors = answer.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// A page of a proxy can be long.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.char_indices().nth(500) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
-    }
+    errors.iter().filter_map(Value::as_str).take(MAX_REASONS).map(excerpt).collect()
 }
 
 impl fmt::Display for Refusal {
