@@ -14,6 +14,7 @@ mod gcp_kms;
 mod huawei;
 #[cfg(feature = "keyservice")]
 mod keyservice;
+#[cfg(feature = "keyservice")]
 mod limits;
 mod pgp;
 #[cfg(any(feature = "huawei", feature = "vault"))]
