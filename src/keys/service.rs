@@ -42,19 +42,20 @@ impl<'a, R: Send + 'a> Answer<'a, R> {
         }
     }
 
+    /// What `change` makes of the answer.
+    pub fn map<S>(self, change: impl FnOnce(R) -> S + Send + 'a) -> Answer<'a, S> {
+        match self {
+            Self::Now(answer) => Answer::Now(change(answer)),
+            Self::Later(answer) => Answer::Later(Box::pin(async move { change(answer.await) })),
+        }
+    }
+
     /// The answer, seen by `witness` as soon as it is there.
     #[must_use]
     pub fn inspect(self, witness: impl FnOnce(&R) + Send + 'a) -> Self {
-        match self {
-            Self::Now(answer) => {
-                witness(&answer);
-                Self::Now(answer)
-            }
-            Self::Later(answer) => Self::later(async move {
-                let answer = answer.await;
-                witness(&answer);
-                answer
-            }),
-        }
+        self.map(|answer| {
+            witness(&answer);
+            answer
+        })
     }
 }

@@ -101,7 +101,7 @@ pub fn wrap(
         group
             .keys
             .iter()
-            .map(move |key| ask(services, &key.key, move |service| service.wrap(&key.key, share)))
+            .map(move |key| ask(services, &key.key, move |service| service.wrap(&key.key, share).map(filled)))
     });
     let answers = settle(asked.collect()).map_err(WrapFailure::Runtime)?;
     let mut wrapped = Vec::new();
@@ -119,6 +119,14 @@ pub fn wrap(
         key.enc = enc;
     }
     Ok(threshold)
+}
+
+/// What is empty opens nothing. Answers without a wrapped key are read so by some protocols.
+fn filled(answer: Result<String, String>) -> Result<String, String> {
+    answer.and_then(|enc| match enc.trim() {
+        "" => Err("the answer holds no wrapped key".to_owned()),
+        _ => Ok(enc),
+    })
 }
 
 #[cfg(test)]
@@ -206,6 +214,25 @@ mod tests {
             .map(|name| [failed(name, "no credentials"), failed(name, "refused\nfor now")].join(" "));
         assert_eq!(error.to_string(), format!("[{}]", texts.join(" ")));
         assert_eq!(error.hints(), ["log in", "a: ask the owner of a", "b: ask the owner of b"]);
+    }
+
+    /// Guards against files that nobody can open: an answer of gRPC without a wrapped key reads as an empty one.
+    #[test]
+    fn an_empty_answer_wraps_nothing() {
+        struct Empty;
+        impl KeyService for Empty {
+            fn wrap<'a>(&'a self, _: &'a Key, _: &'a [u8]) -> Answer<'a, Result<String, String>> {
+                Answer::later(async { Ok("\n".to_owned()) })
+            }
+
+            fn unwrap<'a>(&'a self, _: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
+                Answer::Now(Err("not asked for".to_owned()))
+            }
+        }
+        let error = refusal(&["a"], &[&Empty]);
+        assert!(error.to_string().ends_with("\"a\": the answer holds no wrapped key]"), "{error}");
+        let key = DataKey::generate().expect("random numbers");
+        assert!(wrap(&key, &mut [group(&["a"])], 0, &[&Empty, &Knows(&["a"])]).is_ok());
     }
 
     /// Guards against servers that write over what is on the terminal.

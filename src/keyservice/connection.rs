@@ -19,6 +19,9 @@ use super::server::Methods;
 /// How often a client is asked whether it still lives.
 const PULSE: Duration = Duration::from_secs(60);
 
+/// How long a client that is told to go may take. One that has not even said hello is not told.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Answers requests until the client hangs up, or has asked nothing for `idle`: whoever connects and says nothing, or
 /// never says all of it, would keep a file open for ever.
 pub(super) async fn serve(
@@ -39,7 +42,7 @@ pub(super) async fn serve(
     }
     // the client is told, and a request that is on its way is answered; after that nobody is waited for
     connection.as_mut().graceful_shutdown();
-    select(connection, pin!(work.none_for(idle))).await;
+    select(connection, pin!(work.none_for(FAREWELL.min(idle)))).await;
 }
 
 /// How many requests of a connection are worked on. They take as long as a person or a server.

@@ -10,6 +10,8 @@ mod azure;
 mod desk;
 #[cfg(feature = "gcp")]
 mod gcp_kms;
+#[cfg(all(feature = "aws", feature = "gcp", feature = "huawei", feature = "vault"))]
+mod hostile;
 #[cfg(feature = "huawei")]
 mod huawei;
 #[cfg(feature = "keyservice")]
