@@ -2,16 +2,69 @@
 
 use std::fmt;
 
+use super::Key;
 use crate::data_key::WrongLength;
 use crate::shamir::ShamirError;
+
+/// How a line begins that says what helps, see [`hinted`](super::remote::hinted).
+const HINT: &str = "hint: ";
 
 /// A key that no service could use.
 #[derive(Clone, Debug)]
 pub struct KeyFailure {
     /// Name of the key.
     pub name: String,
-    /// One error a service.
+    /// One error a service, hints included.
     pub errors: Vec<String>,
+}
+
+impl KeyFailure {
+    /// Names come from files and errors from servers, so nothing of them moves the cursor of a terminal.
+    pub(super) fn new(key: &Key, errors: &[String]) -> Self {
+        let errors =
+            errors.iter().map(|error| printable(&error.replace("\r\n", "\n"), &['\n', '\t'])).collect();
+        Self { name: printable(&key.to_string(), &[]), errors }
+    }
+
+    /// What went wrong at each service.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = String> {
+        self.errors.iter().map(|error| {
+            let lines: Vec<&str> = error.split('\n').filter(|line| !line.starts_with(HINT)).collect();
+            lines.join("\n")
+        })
+    }
+
+    fn hints(&self) -> impl Iterator<Item = &str> {
+        self.errors.iter().flat_map(|error| error.split('\n')).filter_map(|line| line.strip_prefix(HINT))
+    }
+}
+
+/// What helps, each once. It is told of which keys, unless it is the same for all.
+pub(super) fn hints(failures: &[KeyFailure]) -> Vec<String> {
+    let mut hints: Vec<(&str, Vec<&str>)> = Vec::new();
+    for failure in failures {
+        for hint in failure.hints() {
+            let at = hints.iter().position(|(known, _)| *known == hint).unwrap_or(hints.len());
+            if at == hints.len() {
+                hints.push((hint, Vec::new()));
+            }
+            let keys = &mut hints[at].1;
+            if !keys.contains(&failure.name.as_str()) {
+                keys.push(&failure.name);
+            }
+        }
+    }
+    let is_for_all = |keys: &[&str]| failures.iter().all(|failure| keys.contains(&failure.name.as_str()));
+    let told = |(hint, keys): (&str, Vec<&str>)| match is_for_all(&keys) {
+        true => hint.to_owned(),
+        false => format!("{}: {hint}", keys.join(", ")),
+    };
+    hints.into_iter().map(told).collect()
+}
+
+fn printable(text: &str, kept: &[char]) -> String {
+    let shown = |c: char| if c.is_control() && !kept.contains(&c) { '\u{FFFD}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 /// What became of a group.
@@ -80,7 +133,17 @@ impl RecoverError {
         }
     }
 
-    /// All that is known: what became of each group, key and service, and what would have been needed.
+    /// What may help: a line each, and each once.
+    pub fn hints(&self) -> Vec<String> {
+        let Self::NotEnough { groups, .. } = self else { return Vec::new() };
+        let failures = groups.iter().filter_map(|group| match group {
+            GroupOutcome::Recovered => None,
+            GroupOutcome::Failed(failures) => Some(failures.as_slice()),
+        });
+        hints(&failures.collect::<Vec<_>>().concat())
+    }
+
+    /// All that is known but the hints: what became of each group, key and service, and what would have been needed.
     pub fn text(&self, words: &Words) -> String {
         let (groups, threshold, recovered) = match self {
             Self::Shamir(error) => return format!("could not get data key from shamir parts: {error}"),
@@ -103,7 +166,7 @@ impl RecoverError {
 
 fn key_blocks(keys: &[KeyFailure], words: &Words) -> String {
     let block = |key: &KeyFailure| {
-        let items: Vec<String> = key.errors.iter().map(|error| item(error)).collect();
+        let items: Vec<String> = key.reasons().map(|reason| item(&reason)).collect();
         format!("{}: {}\n{}", key.name, words.failed, indent(&items.join("\n\n")))
     };
     keys.iter().map(block).collect::<Vec<_>>().join("\n\n")
@@ -213,6 +276,28 @@ succeed with any of the keys in that key group.";
         assert_eq!(error.to_string(), expected);
         let coloured = error.text(&Words { success: "<yes>", failed: "<no>" });
         assert_eq!(coloured, expected.replace("SUCCESS", "<yes>").replace("FAILED", "<no>"));
+    }
+
+    /// Guards against hints that are wrapped between bars, where commands cannot be copied, and told for every key anew.
+    #[test]
+    fn hints_stand_beside_the_text() {
+        let key = |name: &str, errors: &[&str]| KeyFailure {
+            name: name.to_owned(),
+            errors: errors.iter().map(|error| (*error).to_owned()).collect(),
+        };
+        let group = GroupOutcome::Failed(vec![
+            key("a", &["no identity", "expired\nhint: `vault login`"]),
+            key("b", &["expired\nhint: `vault login`"]),
+            key("c", &["unknown"]),
+        ]);
+        let groups = vec![GroupOutcome::Recovered, group];
+        let error = RecoverError::NotEnough { groups, threshold: 2, recovered: 1 };
+        assert_eq!(error.hints(), ["a, b: `vault login`"]);
+        let text = error.to_string();
+        assert!(
+            text.contains("  b: FAILED\n    - | expired\n  \n  c: FAILED") && !text.contains("hint"),
+            "{text}"
+        );
     }
 
     #[test]

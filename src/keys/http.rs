@@ -15,6 +15,9 @@ use super::remote::{Limits, hinted};
 /// No answer of these services is longer than this, in bytes: Vault takes no larger ones itself.
 const LONGEST: usize = 32 << 20;
 
+/// Room for an answer whose length is not told. One that grows leaves pieces of itself behind that nobody wipes.
+const USUAL: usize = 16 << 10;
+
 /// How servers see us in their logs.
 const AGENT: &str = concat!("rsops/", env!("CARGO_PKG_VERSION"));
 
@@ -92,7 +95,7 @@ impl Http {
     async fn read(&self, mut answer: reqwest::Response, url: &Url) -> Result<Reply, NoReply> {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let expected = answer.content_length().and_then(|length| usize::try_from(length).ok());
-        let mut body = Zeroizing::new(Vec::with_capacity(expected.unwrap_or_default().min(LONGEST)));
+        let mut body = Zeroizing::new(Vec::with_capacity(expected.unwrap_or(USUAL).min(LONGEST)));
         while let Some(piece) = answer.chunk().await.map_err(|error| self.no_reply(&error, url))? {
             if body.len() + piece.len() > LONGEST {
                 return Err(NoReply::lasting(format!(
@@ -136,6 +139,14 @@ impl NoReply {
 pub(crate) fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The beginning of a text that somebody else has written: a page of a proxy can be long.
+pub(crate) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(500) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The cause behind all others, without the number of the operating system.

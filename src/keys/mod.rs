@@ -7,22 +7,29 @@ pub mod age;
 mod age_key;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod agent;
+mod ask;
 mod aws_kms;
 mod azure_kv;
+#[cfg(any(feature = "age", feature = "aws", feature = "gcp", feature = "huawei"))]
+mod base64_text;
 mod changes;
 mod failure;
+#[cfg(test)]
+mod fakes;
 mod gcp_kms;
 pub(crate) mod hc_vault;
 mod hckms;
 #[cfg(any(feature = "huawei", feature = "vault"))]
 mod http;
 mod local;
+mod order;
 mod pgp;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod prompt;
 mod recover;
 pub(crate) mod remote;
 mod service;
+mod wrap;
 
 use std::fmt;
 
@@ -53,18 +60,20 @@ pub use hckms::HcKmsKey;
 #[cfg(feature = "huawei")]
 pub use hckms::HuaweiSettings;
 pub use local::{LocalKeys, Settings};
+pub use order::{DecryptionOrder, DuplicateKind};
 pub use pgp::PgpKey;
 #[cfg(feature = "pgp")]
 pub use pgp::{GnupgHome, PgpSettings};
 #[cfg(any(feature = "age", feature = "pgp"))]
 pub use prompt::{Prompt, Silent};
-pub use recover::{DecryptionOrder, DuplicateKind, WrapFailure, recover, wrap};
+pub use recover::recover;
 #[cfg(feature = "audit")]
 pub(crate) use remote::block_on;
 #[cfg(feature = "keyservice")]
 pub(crate) use remote::hinted;
 pub use remote::{Limits, ParseLimitsError};
 pub use service::{Answer, KeyService, Share};
+pub use wrap::{WrapFailure, wrap};
 
 /// A kind of master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

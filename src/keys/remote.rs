@@ -20,6 +20,9 @@ pub(crate) fn block_on<R>(answer: impl Future<Output = R>) -> Result<R, String> 
     }
 }
 
+/// As good as no limit, and no clock overflows when it is added.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long a server may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -48,7 +51,7 @@ impl fmt::Display for ParseLimitsError {
 impl std::error::Error for ParseLimitsError {}
 
 impl Limits {
-    /// Reads the total: a number of seconds, or one with `ms`, `s` or `m`. A connection may take no longer than that.
+    /// Reads the total: a number of seconds, or one with `ms`, `s` or `m`; a day at most. A connection may take no longer.
     pub fn parse(text: &str) -> Result<Self, ParseLimitsError> {
         let wrong = || ParseLimitsError(text.to_owned());
         let trimmed = text.trim();
@@ -64,16 +67,26 @@ impl Limits {
         if total.is_zero() {
             return Err(wrong());
         }
+        let total = total.min(LONGEST);
         Ok(Self { connect: total.min(Self::default().connect), total })
     }
 
     /// What a server says, or that it took too long.
     pub async fn within<R>(self, answer: impl Future<Output = Result<R, String>>) -> Result<R, String> {
+        self.within_that_of("SOPS_KMS_TIMEOUT", answer).await
+    }
+
+    /// The same for a limit that another variable sets.
+    pub(crate) async fn within_that_of<R>(
+        self,
+        variable: &str,
+        answer: impl Future<Output = Result<R, String>>,
+    ) -> Result<R, String> {
         match tokio::time::timeout(self.total, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(hinted(
                 &format!("no answer within {:?}", self.total),
-                "check the network and proxy settings; SOPS_KMS_TIMEOUT sets another limit",
+                &format!("check the network and proxy settings; {variable} sets another limit"),
             )),
         }
     }
@@ -95,6 +108,7 @@ mod tests {
         assert_eq!(total(" 1.5s "), Ok(Duration::from_millis(1500)));
         assert_eq!(total("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(total("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(total("1e19"), Ok(LONGEST));
         for text in ["", "0", "-1", "soon", "5h", "NaN", "1e400"] {
             assert!(total(text).is_err(), "{text}");
         }

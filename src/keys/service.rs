@@ -10,7 +10,8 @@ use super::{Key, MasterKey};
 /// A data key, or a share of one, in clear. Wiped when dropped.
 pub type Share = Zeroizing<Vec<u8>>;
 
-/// Something that wraps and unwraps. Errors are what a user reads: what failed, and after a line break what helps.
+/// Something that wraps and unwraps. Errors are what a user reads: what failed, and what helps in lines that begin with
+/// `hint: `.
 pub trait KeyService: Send + Sync {
     /// Wraps a data key, or a share of one, for this key.
     fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>>;
@@ -41,19 +42,20 @@ impl<'a, R: Send + 'a> Answer<'a, R> {
         }
     }
 
+    /// What `change` makes of the answer.
+    pub fn map<S>(self, change: impl FnOnce(R) -> S + Send + 'a) -> Answer<'a, S> {
+        match self {
+            Self::Now(answer) => Answer::Now(change(answer)),
+            Self::Later(answer) => Answer::Later(Box::pin(async move { change(answer.await) })),
+        }
+    }
+
     /// The answer, seen by `witness` as soon as it is there.
     #[must_use]
     pub fn inspect(self, witness: impl FnOnce(&R) + Send + 'a) -> Self {
-        match self {
-            Self::Now(answer) => {
-                witness(&answer);
-                Self::Now(answer)
-            }
-            Self::Later(answer) => Self::later(async move {
-                let answer = answer.await;
-                witness(&answer);
-                answer
-            }),
-        }
+        self.map(|answer| {
+            witness(&answer);
+            answer
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod client;
+mod connection;
 mod line;
 mod listen;
 mod server;

@@ -1,26 +1,25 @@
 //! Wrapping and unwrapping for others (keyservice.md §3).
 
-use std::convert::Infallible;
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::stream::{Stream, unfold};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn, spawn_blocking};
 use tokio::time::sleep;
+use tonic::Status;
 use tonic::body::Body;
+use tonic::codegen::BoxFuture;
 use tonic::codegen::http::{Request, Response};
-use tonic::codegen::{BoxFuture, Service};
 use tonic::server::{Grpc, UnaryService};
-use tonic::{Status, transport};
 use tonic_prost::ProstCodec;
 use zeroize::Zeroizing;
 
+use super::connection::{Work, serve};
 use super::listen::Listener;
 use super::wire::{
     Call, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, Key as WireKey, ReadKeyError,
@@ -30,8 +29,8 @@ use crate::keys::{Key, KeyService, MasterKey};
 /// How long to wait when the system has no room for another connection.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// How often a client with an open request is asked whether it still lives.
-const PULSE: Duration = Duration::from_secs(60);
+/// How long a connection may be open without a request. Clients connect again by themselves.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +56,20 @@ pub struct Server {
     keys: Box<Keys>,
     /// Asked about one request at a time.
     doorkeeper: Option<Mutex<Arc<dyn Doorkeeper>>>,
+    idle: Duration,
 }
 
 impl Server {
     /// A server that answers with the keys that `keys` makes for every request.
     pub fn new(keys: impl Fn() -> Result<Box<dyn KeyService>, String> + Send + Sync + 'static) -> Self {
-        Self { keys: Box::new(keys), doorkeeper: None }
+        Self { keys: Box::new(keys), doorkeeper: None, idle: IDLE }
+    }
+
+    /// Another limit than two minutes for how long a connection may be open without a request.
+    #[must_use]
+    pub fn idle_limit(mut self, limit: Duration) -> Self {
+        self.idle = limit;
+        self
     }
 
     /// Asks before anything is done with a key: rejecting a request leaves no trace in the log of a service.
@@ -75,23 +82,44 @@ impl Server {
     /// Serves until the process ends.
     pub fn run(self, listener: Listener) -> io::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let methods = Methods(Arc::new(self));
-            let server = transport::Server::builder().http2_keepalive_interval(Some(PULSE));
-            let ended = match listener {
-                Listener::Tcp(listener) => {
-                    listener.set_nonblocking(true)?;
-                    let listener = TcpListener::from_std(listener)?;
-                    server.serve_with_incoming(methods, tcp_connections(listener)).await
+        runtime.block_on(Arc::new(self).accept(listener))
+    }
+
+    /// Where there is no room for another connection one waits until there is, since a listener that fails once need
+    /// not fail again.
+    async fn accept(self: Arc<Self>, listener: Listener) -> io::Result<()> {
+        match listener {
+            Listener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = TcpListener::from_std(listener)?;
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => {
+                            // answers are short, and nothing follows them
+                            let _ = stream.set_nodelay(true);
+                            self.attend(stream);
+                        }
+                        Err(_) => sleep(BREATH).await,
+                    }
                 }
-                Listener::Unix(listener) => {
-                    listener.set_nonblocking(true)?;
-                    let listener = UnixListener::from_std(listener)?;
-                    server.serve_with_incoming(methods, unix_connections(listener)).await
+            }
+            Listener::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = UnixListener::from_std(listener)?;
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => self.attend(stream),
+                        Err(_) => sleep(BREATH).await,
+                    }
                 }
-            };
-            ended.map_err(io::Error::other)
-        })
+            }
+        }
+    }
+
+    /// Answers what is asked on a connection.
+    fn attend(self: &Arc<Self>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let methods = Methods { server: self.clone(), work: Work::default() };
+        spawn(serve(stream, methods, self.idle));
     }
 
     async fn encrypt(self: Arc<Self>, mut request: EncryptRequest) -> Result<EncryptResponse, Status> {
@@ -147,63 +175,25 @@ async fn aside<T: Send + 'static>(
     }
 }
 
-/// Where there is no room for another connection one waits until there is, since a listener that fails once need not
-/// fail again.
-fn tcp_connections(listener: TcpListener) -> impl Stream<Item = io::Result<tokio::net::TcpStream>> {
-    unfold(listener, |listener| async move {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let stream = stream.set_nodelay(true).map(|()| stream);
-                    return Some((stream, listener));
-                }
-                Err(_) => sleep(BREATH).await,
-            }
-        }
-    })
-}
-
-fn unix_connections(listener: UnixListener) -> impl Stream<Item = io::Result<tokio::net::UnixStream>> {
-    unfold(listener, |listener| async move {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => return Some((Ok(stream), listener)),
-                Err(_) => sleep(BREATH).await,
-            }
-        }
-    })
-}
-
-/// The methods of the protocol.
+/// The methods of the protocol, for the client of one connection.
 #[derive(Clone)]
-struct Methods(Arc<Server>);
+pub(super) struct Methods {
+    server: Arc<Server>,
+    /// A request counts from when it is there as a whole.
+    pub(super) work: Work,
+}
 
-impl Service<Request<Body>> for Methods {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<Response<Body>, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let methods = self.clone();
-        Box::pin(async move {
-            Ok(match request.uri().path() {
-                EncryptRequest::PATH => {
-                    Grpc::new(ProstCodec::<EncryptResponse, EncryptRequest>::default())
-                        .unary(methods, request)
-                        .await
-                }
-                DecryptRequest::PATH => {
-                    Grpc::new(ProstCodec::<DecryptResponse, DecryptRequest>::default())
-                        .unary(methods, request)
-                        .await
-                }
-                path => Status::unimplemented(format!("unknown method {path}")).into_http(),
-            })
-        })
+impl Methods {
+    pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
+        match request.uri().path() {
+            EncryptRequest::PATH => {
+                Grpc::new(ProstCodec::<EncryptResponse, EncryptRequest>::default()).unary(self, request).await
+            }
+            DecryptRequest::PATH => {
+                Grpc::new(ProstCodec::<DecryptResponse, DecryptRequest>::default()).unary(self, request).await
+            }
+            path => Status::unimplemented(format!("unknown method {path}")).into_http(),
+        }
     }
 }
 
@@ -212,8 +202,11 @@ impl UnaryService<EncryptRequest> for Methods {
     type Future = BoxFuture<tonic::Response<EncryptResponse>, Status>;
 
     fn call(&mut self, request: tonic::Request<EncryptRequest>) -> Self::Future {
-        let server = self.0.clone();
-        Box::pin(async move { server.encrypt(request.into_inner()).await.map(tonic::Response::new) })
+        let (server, working) = (self.server.clone(), self.work.begin());
+        Box::pin(async move {
+            let _working = working;
+            server.encrypt(request.into_inner()).await.map(tonic::Response::new)
+        })
     }
 }
 
@@ -222,7 +215,10 @@ impl UnaryService<DecryptRequest> for Methods {
     type Future = BoxFuture<tonic::Response<DecryptResponse>, Status>;
 
     fn call(&mut self, request: tonic::Request<DecryptRequest>) -> Self::Future {
-        let server = self.0.clone();
-        Box::pin(async move { server.decrypt(request.into_inner()).await.map(tonic::Response::new) })
+        let (server, working) = (self.server.clone(), self.work.begin());
+        Box::pin(async move {
+            let _working = working;
+            server.decrypt(request.into_inner()).await.map(tonic::Response::new)
+        })
     }
 }

@@ -535,6 +535,19 @@ fn a_vault_with_too_much_to_do_is_asked_again() {
     let outcome = desk.outcome(desk.call(&["decrypt", "a.yaml"]));
     fails_with(&outcome, 128, &["HTTP 429 Throttled", "try again later"]);
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    // guards against a sum that no time can hold
+    desk.azure.throttle(9, u64::MAX);
+    let outcome = desk.outcome(desk.call(&["decrypt", "a.yaml"]));
+    fails_with(&outcome, 128, &["HTTP 429 Throttled", "try again later"]);
+}
+
+/// Guards against a memory that a vault fills, which somebody else's file may name.
+#[test]
+fn an_answer_without_an_end_is_not_listened_to() {
+    let desk = Desk::sealed();
+    desk.azure.set_mood(Mood::Chatty);
+    let outcome = desk.outcome(desk.call(&["decrypt", "a.yaml"]));
+    fails_with(&outcome, 128, &["Azure Key Vault key", "the answer is longer than 1 MiB"]);
 }
 
 #[test]

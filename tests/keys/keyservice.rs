@@ -1,6 +1,7 @@
 //! Key services: our client and our server with each other, and what goes wrong between them. That both get on with
 //! those of the reference is known from its recorded messages.
 
+mod idle;
 mod messages;
 mod prompt;
 mod requests;

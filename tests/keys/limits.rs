@@ -15,7 +15,6 @@ fn a_server_answers_what_it_is_asked() {
 }
 
 /// A file for Bob, who is at a key service that hangs, and for Alice, in this order.
-#[cfg(feature = "keyservice")]
 fn for_two() -> (Scratch, Server, String) {
     let scratch = Scratch::new();
     scratch.write("plain.yaml", b"a: 1\n");
@@ -26,7 +25,6 @@ fn for_two() -> (Scratch, Server, String) {
     (scratch, silent, url)
 }
 
-#[cfg(feature = "keyservice")]
 #[test]
 fn a_service_that_hangs_costs_nothing_where_a_key_of_this_machine_fits() {
     let (scratch, _silent, url) = for_two();
@@ -37,7 +35,6 @@ fn a_service_that_hangs_costs_nothing_where_a_key_of_this_machine_fits() {
 }
 
 /// Whoever says in which order keys are tried gets this order, whatever it costs.
-#[cfg(feature = "keyservice")]
 #[test]
 fn an_order_that_was_given_is_kept() {
     let (scratch, _silent, url) = for_two();

@@ -10,10 +10,13 @@ mod azure;
 mod desk;
 #[cfg(feature = "gcp")]
 mod gcp_kms;
+#[cfg(all(feature = "aws", feature = "gcp", feature = "huawei", feature = "vault"))]
+mod hostile;
 #[cfg(feature = "huawei")]
 mod huawei;
 #[cfg(feature = "keyservice")]
 mod keyservice;
+#[cfg(feature = "keyservice")]
 mod limits;
 mod pgp;
 #[cfg(any(feature = "huawei", feature = "vault"))]

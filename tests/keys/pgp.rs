@@ -137,6 +137,24 @@ fn names_that_gpg_does_not_take_are_explained() {
     says(&outcome, 1, &[&native(RSA), "No public key", "hint: import the key: `gpg --import FILE`"]);
 }
 
+/// Guards against names of keys, which come with files, that gpg takes for options.
+#[test]
+fn a_name_is_never_an_option_of_gpg() {
+    if !gpg_is_installed() {
+        return;
+    }
+    let scratch = scratch();
+    for name in ["--output=taken.txt", "-otaken.txt", "--version", "-", "--status-file=taken.txt!"] {
+        let outcome = encrypt(&scratch, name).keys(["pgp-rsa.pub"]).outcome();
+        says(
+            &outcome,
+            1,
+            &[&format!("{NATIVE}key with fingerprint '{name}' is not available"), GPG, "gpg: "],
+        );
+        assert!(!scratch.exists("taken.txt"), "{name}");
+    }
+}
+
 #[test]
 fn without_a_secret_key_nobody_is_asked() {
     if !gpg_is_installed() {

@@ -332,6 +332,30 @@ fn what_may_pass_is_asked_again() {
     }
 }
 
+/// Guards against waiting for what cannot come in time any more, and saying then that there was no answer.
+#[test]
+fn a_pause_beyond_the_limit_is_not_waited_for() {
+    let vault = Vault::new();
+    for pause in ["3600", "18446744073709551615"] {
+        let before = vault.requests().len();
+        vault.disturb([Response::text(429, "{\"errors\":[\"quota exceeded\"]}").with("retry-after", pause)]);
+        let began = Instant::now();
+        somebody().cannot_encrypt(
+            &vault.key("k"),
+            &["Code: 429. Errors: * quota exceeded", &format!("try again in {pause} s")],
+        );
+        assert_eq!(vault.requests().len() - before, 1);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
+    // our own pauses are a second and more
+    let hurried = somebody().with("SOPS_KMS_TIMEOUT", "900ms");
+    vault.disturb([Response::text(503, "{\"errors\":[\"Vault is sealed\"]}")]);
+    hurried
+        .cannot_encrypt(&vault.key("k"), &["Code: 503. Errors: * Vault is sealed", "vault operator unseal"]);
+    let nobody = "http://127.0.0.1:1/v1/transit/keys/k";
+    hurried.cannot_encrypt(nobody, &["cannot connect to 127.0.0.1:1: Connection refused"]);
+}
+
 #[test]
 fn a_server_that_is_not_there_is_said_to_be_so() {
     let nobody = "http://127.0.0.1:1/v1/transit/keys/k";
@@ -390,12 +414,15 @@ fn nobody_waits_for_ever() {
         let began = Instant::now();
         somebody().with(name, value).cannot_encrypt(
             &key,
-            &["transit/encrypt/k': no answer within", limit, "SOPS_KMS_TIMEOUT sets another limit"],
+            &["transit/encrypt/k': no answer within", limit, &format!("{name} sets another limit")],
         );
         assert!(began.elapsed() < Duration::from_secs(10));
     }
     let both = somebody().with("SOPS_KMS_TIMEOUT", "300ms").with("VAULT_CLIENT_TIMEOUT", "60");
-    both.cannot_encrypt(&key, &["no answer within 300ms"]);
+    both.cannot_encrypt(&key, &["no answer within 300ms", "SOPS_KMS_TIMEOUT sets another limit"]);
+    // guards against a hint that changes nothing
+    let both = somebody().with("SOPS_KMS_TIMEOUT", "60s").with("VAULT_CLIENT_TIMEOUT", "300ms");
+    both.cannot_encrypt(&key, &["no answer within 300ms", "VAULT_CLIENT_TIMEOUT sets another limit"]);
 }
 
 #[test]
@@ -440,6 +467,37 @@ fn variables_of_the_client_count_or_are_refused() {
         &["rsops does not look up SRV records", "write host and port"],
     );
     assert_eq!(vault.requests().len(), before, "nothing was sent");
+}
+
+/// Guards against servers that fill the screen.
+#[test]
+fn a_server_that_goes_on_and_on_is_cut_short() {
+    let lament = format!("no {}", "and no ".repeat(10_000));
+    let body = serde_json::json!({"errors": vec![lament; 50]});
+    for body in [body.to_string(), format!("<html>{}", "and no ".repeat(10_000))] {
+        let server = Server::http(move |_| Response::text(400, &body));
+        let key = format!("{}/v1/transit/keys/k", server.url());
+        let desk = somebody();
+        desk.cannot_encrypt(&key, &["Code: 400", "and no", "…"]);
+        let said = desk.encrypt(&key).messages();
+        assert!(said.len() < 20_000, "{}", said.len());
+    }
+}
+
+/// Guards against hints within the layout of the reference, once for each key.
+#[test]
+fn what_helps_is_said_once_and_behind_the_layout_of_the_reference() {
+    let vault = Vault::new();
+    let desk = somebody();
+    desk.seal(&format!("{},{}", vault.key("k"), vault.key("k").replace("/keys/k", "/other/k")));
+    let stranger = stranger();
+    stranger.scratch.write("b.yaml", &desk.scratch.read("b.yaml").expect("a file"));
+    let said = stranger.decrypt().messages();
+    let hint = "but none were.\nhint: there is no token: set VAULT_TOKEN, or let `vault login` write ~/.vault-token\n";
+    assert!(said.contains(hint) && said.matches("hint").count() == 1, "{said}");
+    assert!(said.contains("      | \t* permission denied\n"), "{said}");
+    let said = stranger.encrypt(&vault.key("k")).messages();
+    assert!(said.contains("* permission denied]\nhint: there is no token: "), "{said}");
 }
 
 #[test]

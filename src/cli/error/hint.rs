@@ -69,6 +69,8 @@ impl CommandError {
             Self::Wrap(WrapFailure::UnknownKinds(_)) | Self::Rewrap(WrapFailure::UnknownKinds(_)) => {
                 UNKNOWN_KINDS.to_owned()
             }
+            Self::Wrap(error) | Self::Rewrap(error) | Self::WrapEdited(error) => return several(&error.hints()),
+            Self::Recover(error) | Self::RecoverForGroups(error) => return several(&error.hints()),
             Self::Unverified { file, .. } => format!(
                 "it was changed without its keys, or is damaged: restore it, or look at it with `rsops decrypt \
                  --ignore-mac {file}` and give it a new MAC with `rsops rotate -i --ignore-mac {file}`"
@@ -89,8 +91,10 @@ impl CommandError {
             Self::RepairPrompt(_) => {
                 "answer y or n; nobody is asked if standard output is no terminal, as in `rsops decrypt … | cat`".to_owned()
             }
-            Self::RewrapRepaired(_) => {
-                "`rsops decrypt … | cat` decrypts the file without wrapping its data key anew".to_owned()
+            Self::RewrapRepaired(error) => {
+                let mut hints = error.hints();
+                hints.push("`rsops decrypt … | cat` decrypts the file without wrapping its data key anew".to_owned());
+                return several(&hints);
             }
             Self::Prompt(_) => "answer y or n; --yes answers for you".to_owned(),
             Self::Load { file, error: LoadError::Store(_) } => {
@@ -122,6 +126,11 @@ impl CommandError {
             _ => return None,
         })
     }
+}
+
+/// The printer begins the first line, and only that.
+fn several(hints: &[String]) -> Option<String> {
+    (!hints.is_empty()).then(|| hints.join("\nhint: "))
 }
 
 impl AuditError {

@@ -5,6 +5,8 @@ use std::fmt;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::keys::base64_text;
+
 pub(super) const HEADER: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 const FOOTER: &str = "-----END AGE ENCRYPTED FILE-----";
 const COLUMNS: usize = 64;
@@ -92,7 +94,7 @@ fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> Result<(), ArmorError> {
         let before = bytes.len();
         BASE64_STANDARD.decode_vec(line, bytes).map_err(|error| {
             bytes.truncate(before);
-            ArmorError::Base64(base64_reason(line.len(), &error))
+            ArmorError::Base64(base64_text::reason(line.len(), &error))
         })?;
         if bytes.len() - before < BYTES_PER_LINE {
             return match next_line(&mut rest) {
@@ -102,15 +104,6 @@ fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> Result<(), ArmorError> {
             };
         }
     }
-}
-
-/// Go's words: an incomplete end is reported where its group of four begins.
-pub(super) fn base64_reason(length: usize, error: &base64::DecodeError) -> String {
-    let at = match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
-        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => length / 4 * 4,
-    };
-    format!("illegal base64 data at input byte {at}")
 }
 
 fn only_whitespace(rest: &[u8]) -> Result<(), ArmorError> {

@@ -20,6 +20,7 @@ mod envelope;
 mod hybrid;
 mod identity;
 mod keygen;
+mod opened;
 mod passphrase;
 mod pem;
 mod plugin;

@@ -1,7 +1,6 @@
 //! Identity files that are themselves encrypted with a pass phrase (keys.md §2.7).
 
 use std::fmt;
-use std::sync::OnceLock;
 
 use age_core::format::{FileKey, Stanza};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +10,7 @@ use zeroize::Zeroizing;
 use super::armor::{self, ArmorError};
 use super::envelope::{Envelope, OpenError};
 use super::identity::{Identity, IdentityText, Line};
+use super::opened::Opened;
 use super::unwrap::{self, Cause};
 use crate::keys::Prompt;
 use crate::keys::agent::{Agent, AgentError, Request};
@@ -24,7 +24,7 @@ const MAX_WORK_FACTOR: u8 = 22;
 pub(super) struct EncryptedFile {
     location: String,
     file: Vec<u8>,
-    opened: OnceLock<Vec<Identity>>,
+    opened: Opened<Vec<Identity>>,
 }
 
 /// Why an encrypted identity file cannot be used at all.
@@ -68,7 +68,7 @@ impl EncryptedFile {
         } else {
             text.to_vec()
         };
-        Ok(Self { location: location.to_owned(), file, opened: OnceLock::new() })
+        Ok(Self { location: location.to_owned(), file, opened: Opened::new() })
     }
 
     /// The file key, if one of its identities fits; asks for the pass phrase if it was not opened before.
@@ -78,14 +78,7 @@ impl EncryptedFile {
         agent: Option<&Agent>,
         prompt: &dyn Prompt,
     ) -> Result<Option<FileKey>, Cause> {
-        let identities = match self.opened.get() {
-            Some(identities) => identities,
-            None => {
-                let identities = self.open(agent, prompt)?;
-                self.opened.get_or_init(|| identities)
-            }
-        };
-        for identity in identities {
+        for identity in self.opened.get_or_open(|| self.open(agent, prompt))? {
             if let Some(key) = identity.unwrap(stanzas, prompt)? {
                 return Ok(Some(key));
             }

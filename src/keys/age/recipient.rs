@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::bech32::{self, Bech32Error};
 use super::plugin;
 use super::{armor, envelope, hybrid, ssh};
-use crate::keys::Prompt;
+use crate::keys::{Prompt, base64_text};
 
 /// A recipient. Its text, an ssh comment included, is the name of the key.
 #[derive(Clone, PartialEq, Eq)]
@@ -230,7 +230,7 @@ pub(super) fn ssh_key(text: &str) -> Result<age::ssh::Recipient, RecipientError>
     let mut words = text.split([' ', '\t']).filter(|word| !word.is_empty()).skip(1);
     let encoded = words.next().ok_or_else(|| wrong("ssh: no key found"))?;
     let wire = BASE64_STANDARD.decode(encoded);
-    let wire = wire.map_err(|error| ignored(&armor::base64_reason(encoded.len(), &error)))?;
+    let wire = wire.map_err(|error| ignored(&base64_text::reason(encoded.len(), &error)))?;
     let mut rest = wire.as_slice();
     match ssh::wire_string(&mut rest).ok_or_else(short)? {
         b"ssh-ed25519" => match ssh::wire_string(&mut rest).ok_or_else(short)?.len() {

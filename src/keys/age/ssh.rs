@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::opened::Opened;
 use super::pem::{PemBlock, Protection};
 use super::recipient::RecipientError;
 use super::unwrap::Cause;
@@ -119,7 +120,7 @@ pub(super) struct SshKey {
     /// For a PEM block with a pass phrase: how it is protected, and the public key from the file beside it.
     protected: Option<(Protection, Vec<u8>)>,
     identity: OnceLock<Result<age::ssh::Identity, SshKeyError>>,
-    unlocked: OnceLock<age::ssh::Identity>,
+    unlocked: Opened<age::ssh::Identity>,
 }
 
 impl SshKey {
@@ -138,7 +139,7 @@ impl SshKey {
             content: block.content,
             protected,
             identity: OnceLock::new(),
-            unlocked: OnceLock::new(),
+            unlocked: Opened::new(),
         };
         if origin == Origin::Command && key.is_protected() {
             return Err(wrong(Reason::Protected));
@@ -246,18 +247,16 @@ impl SshKey {
         open: impl FnOnce(SecretString) -> Result<age::ssh::Identity, Cause>,
         prompt: &dyn Prompt,
     ) -> Result<&age::ssh::Identity, Cause> {
-        if let Some(identity) = self.unlocked.get() {
-            return Ok(identity);
-        }
-        let path = match &self.origin {
-            Origin::File(path) => path.as_str(),
-            Origin::Command => "SOPS_AGE_SSH_PRIVATE_KEY_CMD",
-        };
-        let passphrase = prompt
-            .passphrase(&format!("Enter passphrase for {path:?}:"))
-            .map_err(|reason| Cause::SshPassphrase { path: path.to_owned(), reason })?;
-        let identity = open(passphrase)?;
-        Ok(self.unlocked.get_or_init(|| identity))
+        self.unlocked.get_or_open(|| {
+            let path = match &self.origin {
+                Origin::File(path) => path.as_str(),
+                Origin::Command => "SOPS_AGE_SSH_PRIVATE_KEY_CMD",
+            };
+            let passphrase = prompt
+                .passphrase(&format!("Enter passphrase for {path:?}:"))
+                .map_err(|reason| Cause::SshPassphrase { path: path.to_owned(), reason })?;
+            open(passphrase)
+        })
     }
 
     fn open_pem(&self, passphrase: SecretString) -> Result<age::ssh::Identity, Cause> {

@@ -14,6 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use tokio::sync::{Mutex, OnceCell};
 use zeroize::Zeroizing;
 
+use super::super::base64_text::decode;
 use super::super::remote::Limits;
 use super::super::service::{Answer, Share};
 use super::AwsKmsKey;
@@ -81,7 +82,8 @@ impl AwsKms {
 
     /// Unwraps it.
     pub fn unwrap<'a>(&'a self, key: &'a AwsKmsKey, enc: &'a str) -> Answer<'a, Result<Share, String>> {
-        let checked = decoded(enc).and_then(|blob| Ok((blob, key.region()?)));
+        let decoded = decode(enc).map_err(|e| format!("error base64-decoding encrypted data key: {e}"));
+        let checked = decoded.and_then(|blob| Ok((blob, key.region()?)));
         let (blob, region) = match checked {
             Ok(checked) => checked,
             Err(error) => return Answer::Now(Err(error)),
@@ -172,31 +174,9 @@ fn without_secret(text: &str, share: &[u8]) -> String {
     text.replace(secret.as_str(), "[redacted]")
 }
 
-/// The bytes of `enc`. Line breaks do not count, as in Go.
-fn decoded(enc: &str) -> Result<Vec<u8>, String> {
-    let text: String = enc.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    BASE64_STANDARD.decode(&text).map_err(|error| {
-        let at = match error {
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-            // an incomplete end is reported where its group of four begins
-            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len() / 4 * 4,
-        };
-        format!("error base64-decoding encrypted data key: illegal base64 data at input byte {at}")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_wrapped_is_standard_base64() {
-        assert_eq!(decoded("AQI\r\nD\n"), Ok(vec![1, 2, 3]));
-        for (text, at) in [("AQ-D", 2), ("AQIDA", 4), ("AQID====", 4)] {
-            let error = decoded(text).expect_err("no base64");
-            assert!(error.ends_with(&format!("illegal base64 data at input byte {at}")), "{text}: {error}");
-        }
-    }
 
     #[test]
     fn null_values_are_not_sent() {

@@ -18,6 +18,7 @@ use azure_core::http::{
 use azure_core::json::from_json;
 use azure_core::time;
 use futures_util::future::BoxFuture;
+use futures_util::stream::StreamExt as _;
 
 use super::reason::{NoToken, http_status};
 use crate::keys::remote::{Limits, hinted};
@@ -28,6 +29,10 @@ pub(super) const TRUST: &str =
 
 /// How often something is asked again (keys.md §1.5).
 const RETRIES: u32 = 3;
+
+/// No answer of these services is longer than this, in bytes. The SDK would take any length, and who answers may be
+/// named by somebody else's file.
+const LONGEST: usize = 1 << 20;
 
 /// Whether proxies of the environment are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +87,7 @@ pub(super) async fn patiently<'a, R>(
             Err(error) if passes(&error) => {
                 let pause = pause.max(wished_pause(&error));
                 // what it said is worth more than that it said nothing else in time
-                if begin.elapsed() + pause > limits.total {
+                if begin.elapsed().saturating_add(pause) > limits.total {
                     return Err(error);
                 }
                 tokio::time::sleep(pause).await;
@@ -133,9 +138,9 @@ impl Challenge {
         });
         let path = url.and_then(|url| url.split_once("://")).and_then(|(_, rest)| rest.split_once('/'));
         if let Some(tenant) = path.and_then(|(_, path)| path.split('/').next()) {
-            // a tenant goes into a URL and into a command line
+            // a tenant goes into a URL and into a command line, where it must be no option
             let is_tenant = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-            if !tenant.is_empty() && tenant.chars().all(is_tenant) {
+            if tenant.starts_with(|c: char| c.is_ascii_alphanumeric()) && tenant.chars().all(is_tenant) {
                 self.0.get_or_init(|| tenant.to_owned());
             }
         }
@@ -166,6 +171,7 @@ impl HttpClient for Wire {
             let host = request.url().host_str().unwrap_or_default();
             NoConnection::found_in(error, host)
         })?;
+        let response = bounded(response);
         match (&self.listener, response.status()) {
             (Listener::Vault(challenge), StatusCode::Unauthorized) => {
                 let header = response.headers().get_optional_str(&WWW_AUTHENTICATE);
@@ -176,6 +182,21 @@ impl HttpClient for Wire {
             _ => Ok(response),
         }
     }
+}
+
+/// The same answer, which ends in an error where it becomes too long.
+fn bounded(response: AsyncRawResponse) -> AsyncRawResponse {
+    let (status, headers, body) = response.deconstruct();
+    let mut left = LONGEST;
+    let body = body.map(move |piece| {
+        let piece = piece?;
+        left = left.checked_sub(piece.len()).ok_or_else(|| {
+            let text = format!("the answer is longer than {} MiB", LONGEST >> 20);
+            azure_core::Error::with_message(ErrorKind::Other, text)
+        })?;
+        Ok(piece)
+    });
+    AsyncRawResponse::new(status, headers, Box::pin(body))
 }
 
 /// The login service has said no (RFC 6749, §5.2), or somebody who speaks otherwise: that is for the SDK.
@@ -285,6 +306,8 @@ mod tests {
             ("Bearer authorization=\"https://login.example/t-1\", resource=\"https://vault.example\"", "t-1"),
             ("Bearer authorization_uri=\"https://login.example/t.2/\", scope=\"x\"", "t.2"),
             ("Bearer authorization=\"https://login.example/a;b\"", ""),
+            ("Bearer authorization=\"https://login.example/--debug\"", ""),
+            ("Bearer authorization=\"https://login.example/../x\"", ""),
             ("Bearer authorization=\"https://login.example\"", ""),
             ("Basic realm=\"x\"", ""),
         ] {

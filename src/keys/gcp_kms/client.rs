@@ -18,6 +18,7 @@ use super::GcpKmsKey;
 use super::credentials::{Found, GcpCredentialSources, Identity};
 use super::failure::{Failed, deepest, explained, is_distrust};
 use super::resource_id::ResourceId;
+use crate::keys::base64_text::decode;
 use crate::keys::remote::{Limits, hinted};
 use crate::keys::service::Share;
 
@@ -84,7 +85,7 @@ impl GcpKms {
     pub(in crate::keys) async fn unwrap(&self, key: &GcpKmsKey, enc: &str) -> Result<Share, String> {
         let call = async {
             let (id, session) = self.begin(key).await?;
-            let ciphertext = ciphertext(enc)?;
+            let ciphertext = decode(enc)?;
             self.authenticate(&session, "decrypt").await?;
             let request = session.client.decrypt().set_name(&key.resource_id).set_ciphertext(ciphertext);
             let request = self.billed(request);
@@ -180,12 +181,13 @@ impl GcpKms {
 struct Patience {
     attempts: u32,
     pause: Duration,
-    deadline: Instant,
+    begun: Instant,
+    limit: Duration,
 }
 
 impl Patience {
     fn new(limits: Limits) -> Self {
-        Self { attempts: ATTEMPTS, pause: FIRST_PAUSE, deadline: Instant::now() + limits.total }
+        Self { attempts: ATTEMPTS, pause: FIRST_PAUSE, begun: Instant::now(), limit: limits.total }
     }
 
     /// Whether there is no use, or no time, in trying once more after this.
@@ -194,7 +196,7 @@ impl Patience {
         let may_pass = busy || error.is_io() || (error.is_connect() && !is_distrust(error));
         self.attempts -= 1;
         // there has to be time for the call too, or nobody would learn of this error
-        !may_pass || self.attempts == 0 || Instant::now() + 2 * self.pause > self.deadline
+        !may_pass || self.attempts == 0 || self.begun.elapsed() + 2 * self.pause > self.limit
     }
 
     async fn wait(&mut self) {
@@ -217,19 +219,6 @@ fn prefixed(what: &str, reason: &str) -> String {
     format!("failed to {what} sops data key with GCP KMS key: {reason}")
 }
 
-/// The bytes of `enc`, in whose base64 line breaks count for nothing (keys.md §6.3).
-fn ciphertext(enc: &str) -> Result<Vec<u8>, String> {
-    let text: String = enc.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    BASE64_STANDARD.decode(&text).map_err(|error| {
-        let at = match error {
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-            // an incomplete end is reported where its group of four begins
-            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len() / 4 * 4,
-        };
-        format!("illegal base64 data at input byte {at}")
-    })
-}
-
 /// The plaintext, out of a buffer of the library's, which is wiped if nobody else has it.
 fn plaintext(answer: DecryptResponse) -> Share {
     match answer.plaintext.try_into_mut() {
@@ -250,13 +239,5 @@ mod tests {
     fn an_endpoint_is_a_host_or_a_url() {
         assert_eq!(url("kms.example:443"), "https://kms.example:443");
         assert_eq!(url("http://127.0.0.1:8080"), "http://127.0.0.1:8080");
-    }
-
-    #[test]
-    fn base64_that_is_none_is_told_by_its_place() {
-        assert_eq!(ciphertext("AQID\nBA==\n"), Ok(vec![1, 2, 3, 4]));
-        for (text, at) in [("AQ*D", 2), ("AQIDBA", 4), ("AQIDBA=", 4)] {
-            assert_eq!(ciphertext(text), Err(format!("illegal base64 data at input byte {at}")), "{text}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -17,11 +17,14 @@ use zeroize::Zeroizing;
 use super::configuration::{Configuration, Lookup, Redirects, Trust};
 use super::settings::VaultSettings;
 use super::uri::escape;
-use crate::keys::http::{Http, NoReply, Reply, place};
+use crate::keys::http::{Http, NoReply, Reply, excerpt, place};
 use crate::keys::remote::{Limits, hinted};
 use crate::os_error::os_text;
 
 const TRUST: &str = "VAULT_CACERT names the PEM file of the authority that has signed it, SSL_CERT_FILE too";
+
+/// A server that has more reasons than this to refuse is none that one has to listen to.
+const MAX_REASONS: usize = 10;
 
 /// Talks to one Vault.
 pub(crate) struct VaultClient {
@@ -33,6 +36,8 @@ pub(crate) struct VaultClient {
     redirects: Redirects,
     retries: u32,
     limits: Limits,
+    /// The variable that sets the limit.
+    limit_name: &'static str,
     /// Under which name the server is known to its certificate, if not under that of the address.
     server_name: Option<String>,
 }
@@ -61,6 +66,8 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// Its reasons, one or none as a rule.
     pub(crate) errors: Vec<String>,
+    /// How long it wants to be left alone.
+    pub(crate) pause: Option<Duration>,
     /// If it did not answer as Vault does.
     raw: Option<String>,
     method: Method,
@@ -78,11 +85,12 @@ impl VaultClient {
         let token = token(settings).map_err(|reason| format!("cannot get Vault token: {reason}"))?;
         let headers =
             headers(&configuration, settings.namespace.as_deref(), token.as_deref()).map_err(make)?;
-        let limits = match configuration.timeout {
-            // what the user has set counts, the shorter if both
-            Some(timeout) if limits == Limits::default() => with_total(limits, timeout),
-            Some(timeout) => with_total(limits, timeout.min(limits.total)),
-            None => limits,
+        // what the user has set counts, the shorter if both
+        let (limits, limit_name) = match configuration.timeout {
+            Some(timeout) if limits == Limits::default() || timeout < limits.total => {
+                (with_total(limits, timeout), "VAULT_CLIENT_TIMEOUT")
+            }
+            _ => (limits, "SOPS_KMS_TIMEOUT"),
         };
         let secure = address.base.scheme() == "https";
         let server_name = configuration.server_name.clone().filter(|_| secure);
@@ -98,6 +106,7 @@ impl VaultClient {
             redirects,
             retries,
             limits,
+            limit_name,
             server_name,
         })
     }
@@ -114,25 +123,33 @@ impl VaultClient {
 
     /// Asks for `/v1/<path>` with a body of JSON or none. What is answered is JSON, null if nothing is.
     pub(crate) async fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Value, VaultError> {
-        let answer = async { Ok(self.answer(method, path, body).await) };
-        self.limits.within(answer).await.map_err(VaultError::Failed)?
+        let begun = Instant::now();
+        let answer = async { Ok(self.answer(method, path, body, begun).await) };
+        self.limits.within_that_of(self.limit_name, answer).await.map_err(VaultError::Failed)?
     }
 
-    async fn answer(&self, method: Method, path: &str, body: Bytes) -> Result<Value, VaultError> {
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        begun: Instant,
+    ) -> Result<Value, VaultError> {
         let mut url = self.base.clone();
         // a Vault behind a proxy may have a path in front
         let prefix = self.base.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/v1/{}", escape(path.as_bytes())));
-        let mut reply = self.insist(&method, &url, &body).await?;
+        let mut reply = self.insist(&method, &url, &body, begun).await?;
         if let Some(target) = self.redirection(&reply, &url)? {
             url = target;
-            reply = self.insist(&method, &url, &body).await?;
+            reply = self.insist(&method, &url, &body, begun).await?;
         }
         let refused = |errors, raw| {
             let (url, namespace) = (shown(&url), self.namespace.clone());
             VaultError::Refused(Box::new(Refusal {
                 status: reply.status,
                 errors,
+                pause: asked_pause(&reply),
                 raw,
                 method: method.clone(),
                 url,
@@ -145,13 +162,20 @@ impl VaultClient {
             300..400 => Err(VaultError::Failed(elsewhere(&reply, &url))),
             _ => Err(match serde_json::from_slice::<Value>(&reply.body) {
                 Ok(Value::Object(answer)) => refused(reasons(&answer), None),
-                _ => refused(Vec::new(), Some(excerpt(&reply.body))),
+                _ => refused(Vec::new(), Some(excerpt(&String::from_utf8_lossy(&reply.body)))),
             }),
         }
     }
 
-    /// Asks until there is an answer that would not be another in a moment.
-    async fn insist(&self, method: &Method, url: &Url, body: &Bytes) -> Result<Reply, VaultError> {
+    /// Asks until there is an answer that would not be another in a moment. A pause that does not fit into the limit
+    /// would end in silence where there is an answer, so that one counts.
+    async fn insist(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: &Bytes,
+        begun: Instant,
+    ) -> Result<Reply, VaultError> {
         let mut attempt = 0;
         loop {
             let reply = self.send(method.clone(), url, body.clone()).await;
@@ -159,11 +183,13 @@ impl VaultClient {
                 Ok(reply) => matches!(reply.status, 412 | 429 | 500 | 502..600),
                 Err(silence) => silence.passing,
             };
-            if !passing || attempt == self.retries {
+            let pause = pause(attempt + 1, reply.as_ref().ok());
+            let left = self.limits.total.saturating_sub(begun.elapsed());
+            if !passing || attempt == self.retries || pause >= left {
                 return reply.map_err(|silence| VaultError::Failed(silence.text));
             }
             attempt += 1;
-            tokio::time::sleep(pause(attempt, reply.ok().as_ref())).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -336,17 +362,17 @@ fn headers(
 /// How long to wait before the next attempt: what the server asks for, else a second to a second and a half for each
 /// attempt so far, so that clients that failed together do not come back together.
 fn pause(attempt: u32, reply: Option<&Reply>) -> Duration {
-    let asked = reply.and_then(|reply| reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok());
-    asked.map_or_else(
-        || {
-            let mut random = [0; 2];
-            // without random numbers clients come back together
-            let _ = getrandom::fill(&mut random);
-            let jitter = u64::from(u16::from_le_bytes(random)) * 500 / u64::from(u16::MAX);
-            Duration::from_millis(1000 + jitter) * attempt
-        },
-        Duration::from_secs,
-    )
+    reply.and_then(asked_pause).unwrap_or_else(|| {
+        let mut random = [0; 2];
+        // without random numbers clients come back together
+        let _ = getrandom::fill(&mut random);
+        let jitter = u64::from(u16::from_le_bytes(random)) * 500 / u64::from(u16::MAX);
+        Duration::from_millis(1000 + jitter).saturating_mul(attempt)
+    })
+}
+
+fn asked_pause(reply: &Reply) -> Option<Duration> {
+    reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 fn location(reply: &Reply) -> Option<&str> {
@@ -382,16 +408,7 @@ fn elsewhere(reply: &Reply, url: &Url) -> String {
 
 fn reasons(answer: &serde_json::Map<String, Value>) -> Vec<String> {
     let errors = answer.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// A page of a proxy can be long.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.char_indices().nth(500) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
-    }
+    errors.iter().filter_map(Value::as_str).take(MAX_REASONS).map(excerpt).collect()
 }
 
 impl fmt::Display for Refusal {

@@ -138,7 +138,12 @@ fn remedy(refusal: &Refusal, path: &str, key: &HcVaultKey, client: &VaultClient)
     } else if says("invalid ciphertext") || says("authentication failed") || says("unable to decrypt") {
         format!("the enc of this key is damaged, or was not made with {name}")
     } else if refusal.status == 429 {
-        "too many requests for the quota of the server: try again later".to_owned()
+        match refusal.pause {
+            Some(pause) if !pause.is_zero() => {
+                format!("too many requests for the quota of the server: try again in {} s", pause.as_secs())
+            }
+            _ => "too many requests for the quota of the server: try again later".to_owned(),
+        }
     } else if refusal.status == 404 {
         "check the address and the path of the engine".to_owned()
     } else if matches!(refusal.status, 412 | 472 | 473 | 500..) {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::DecodeError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -19,9 +18,9 @@ use super::refusal::Refusal;
 use super::region::{iam_endpoint, kms_endpoint};
 use super::settings::HuaweiSettings;
 use super::sign;
-use crate::keys::Share;
 use crate::keys::http::Http;
 use crate::keys::remote::{Limits, hinted};
+use crate::keys::{Share, base64_text};
 
 /// Wraps and unwraps with keys of every region, each with credentials and a project of its own.
 pub(in crate::keys) struct Huawei {
@@ -77,11 +76,10 @@ impl Huawei {
         let plaintext = text(&mut answer, "plain_text").map(Zeroizing::new);
         let plaintext = plaintext.ok_or_else(|| "decryption response missing plaintext".to_owned())?;
         STANDARD.decode(plaintext.as_bytes()).map(Zeroizing::new).map_err(|error| {
-            let at = match error {
-                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
-                DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => plaintext.len(),
-            };
-            format!("failed to base64 decode decrypted data key: illegal base64 data at input byte {at}")
+            format!(
+                "failed to base64 decode decrypted data key: {}",
+                base64_text::reason(plaintext.len(), &error)
+            )
         })
     }
 

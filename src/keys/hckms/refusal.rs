@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::keys::http::Reply;
+use crate::keys::http::{Reply, excerpt};
 
 /// An error of the service, in one of the shapes that they have.
 pub(super) struct Refusal {
@@ -22,12 +22,12 @@ impl Refusal {
             let found = names.iter().find_map(|name| error.get(*name));
             found.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
-        let raw = || String::from_utf8_lossy(&reply.body).chars().take(500).collect();
+        let raw = || excerpt(&String::from_utf8_lossy(&reply.body));
         let request = reply.headers.get("x-request-id").and_then(|id| id.to_str().ok());
         Self {
             status: reply.status,
-            code: text(["error_code", "code"]).unwrap_or_default(),
-            message: text(["error_msg", "message"]).unwrap_or_else(raw),
+            code: text(["error_code", "code"]).as_deref().map(excerpt).unwrap_or_default(),
+            message: text(["error_msg", "message"]).as_deref().map_or_else(raw, excerpt),
             request: request.unwrap_or_default().to_owned(),
         }
     }

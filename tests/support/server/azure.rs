@@ -55,7 +55,7 @@ struct State {
     certificate: Vec<u8>,
     mood: Mood,
     throttled: usize,
-    pause: u32,
+    pause: u64,
 }
 
 struct Version {
@@ -82,6 +82,8 @@ pub(crate) enum Mood {
     Foreign,
     /// It takes its time.
     Asleep,
+    /// It answers at length.
+    Chatty,
 }
 
 impl Azure {
@@ -142,7 +144,7 @@ impl Azure {
     }
 
     /// The vault has too much to do for so many requests, and wants this pause in seconds.
-    pub(crate) fn throttle(&self, requests: usize, pause: u32) {
+    pub(crate) fn throttle(&self, requests: usize, pause: u64) {
         let mut state = lock(&self.state);
         (state.throttled, state.pause) = (requests, pause);
     }
@@ -317,6 +319,9 @@ impl State {
     fn vault(&mut self, name: &str, rest: &[&str], request: &Request) -> Response {
         if self.mood == Mood::Asleep {
             thread::sleep(Duration::from_secs(5));
+        }
+        if self.mood == Mood::Chatty {
+            return Response::text(200, &" ".repeat(2 << 20));
         }
         if self.throttled > 0 {
             self.throttled -= 1;
