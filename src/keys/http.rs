@@ -49,7 +49,6 @@ pub(crate) struct NoReply {
     /// What a user reads, with a hint.
     pub(crate) text: String,
     /// Whether it may be otherwise in a moment.
-    #[cfg_attr(not(feature = "vault"), expect(dead_code, reason = "only Vault is asked again"))]
     pub(crate) passing: bool,
 }
 

@@ -127,11 +127,9 @@ impl LocalKeys {
             other => Answer::Now(Err(not_built(other))),
         }
     }
-}
 
-impl KeyService for LocalKeys {
     #[allow(unused_variables, unreachable_patterns, reason = "a build may have no kind of keys, or all")]
-    fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
+    fn seal<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
         match key {
             #[cfg(feature = "age")]
             Key::Age(key) => Answer::Now(
@@ -156,11 +154,17 @@ impl KeyService for LocalKeys {
             other => Answer::Now(Err(not_built(other))),
         }
     }
+}
+
+impl KeyService for LocalKeys {
+    fn wrap<'a>(&'a self, key: &'a Key, share: &'a [u8]) -> Answer<'a, Result<String, String>> {
+        self.seal(key, share).in_turn()
+    }
 
     fn unwrap<'a>(&'a self, key: &'a MasterKey) -> Answer<'a, Result<Share, String>> {
         match self.opened.get(key) {
             Some(share) => Answer::Now(Ok(share)),
-            None => self.open(key).inspect(|answer| self.opened.keep(key, answer)),
+            None => self.open(key).in_turn().inspect(|answer| self.opened.keep(key, answer)),
         }
     }
 }

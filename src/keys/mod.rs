@@ -23,6 +23,8 @@ mod hckms;
 mod http;
 mod local;
 mod order;
+#[cfg(any(feature = "azure", feature = "gcp", feature = "huawei", feature = "vault"))]
+mod patience;
 mod pgp;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod prompt;

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 
 /// One for the whole process, so that connections are used again. It has no thread of its own.
 static RUNTIME: LazyLock<io::Result<Runtime>> =
@@ -90,6 +91,18 @@ impl Limits {
             )),
         }
     }
+}
+
+/// More calls at once bring a tree of files no further, but servers to refuse.
+const AT_ONCE: usize = 32;
+
+static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+
+/// An answer for which nothing is done before it is its turn; its time counts from then.
+pub(crate) async fn in_turn<R>(answer: impl Future<Output = R>) -> R {
+    // nobody closes it
+    let _turn = TURNS.acquire().await;
+    answer.await
 }
 
 /// A reason with the next step on a line of its own.

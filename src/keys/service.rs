@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use zeroize::Zeroizing;
 
-use super::{Key, MasterKey};
+use super::{Key, MasterKey, remote};
 
 /// A data key, or a share of one, in clear. Wiped when dropped.
 pub type Share = Zeroizing<Vec<u8>>;
@@ -32,6 +32,15 @@ impl<'a, R: Send + 'a> Answer<'a, R> {
     /// An answer that somebody else gives.
     pub fn later(answer: impl Future<Output = R> + Send + 'a) -> Self {
         Self::Later(Box::pin(answer))
+    }
+
+    /// The same, which begins when not too many others are waited for.
+    #[must_use]
+    pub(super) fn in_turn(self) -> Self {
+        match self {
+            Self::Now(answer) => Self::Now(answer),
+            Self::Later(answer) => Self::Later(Box::pin(remote::in_turn(answer))),
+        }
     }
 
     /// The answer, waited for.

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::iter::successors;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::Value;
@@ -21,14 +21,16 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::StreamExt as _;
 
 use super::reason::{NoToken, http_status};
+use crate::keys::patience::Patience;
 use crate::keys::remote::{Limits, hinted};
 
 /// What to do where nobody can be trusted.
 pub(super) const TRUST: &str =
     "SSL_CERT_FILE names a file with the authorities to trust, if a proxy or a server of your own is meant";
 
-/// How often something is asked again (keys.md §1.5).
+/// How often something is asked again, and the first of the pauses, which double (keys.md §1.5).
 const RETRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(800);
 
 /// No answer of these services is longer than this, in bytes. The SDK would take any length, and who answers may be
 /// named by somebody else's file.
@@ -58,7 +60,7 @@ pub(super) fn http_client(limits: Limits, route: Route) -> Result<Arc<dyn HttpCl
 /// the limit.
 pub(super) fn login_options(http: Arc<dyn HttpClient>, limits: Limits) -> ClientOptions {
     let retry = RetryOptions::exponential(ExponentialRetryOptions {
-        initial_delay: time::Duration::milliseconds(800),
+        initial_delay: time::Duration::try_from(FIRST_PAUSE).unwrap_or(time::Duration::SECOND),
         max_retries: RETRIES,
         max_total_elapsed: time::Duration::try_from(limits.total).unwrap_or(time::Duration::MAX),
         ..ExponentialRetryOptions::default()
@@ -80,23 +82,13 @@ pub(super) async fn patiently<'a, R>(
     limits: Limits,
     ask: impl Fn() -> BoxFuture<'a, azure_core::Result<R>>,
 ) -> azure_core::Result<R> {
-    let begin = Instant::now();
-    let mut pause = Duration::from_millis(800);
-    for _ in 0..RETRIES {
+    let mut patience = Patience::new(RETRIES, FIRST_PAUSE, limits);
+    loop {
         match ask().await {
-            Err(error) if passes(&error) => {
-                let pause = pause.max(wished_pause(&error));
-                // what it said is worth more than that it said nothing else in time
-                if begin.elapsed().saturating_add(pause) > limits.total {
-                    return Err(error);
-                }
-                tokio::time::sleep(pause).await;
-            }
+            Err(error) if passes(&error) && patience.wait(asked_pause(&error)).await => {}
             answer => return answer,
         }
-        pause *= 2;
     }
-    ask().await
 }
 
 fn passes(error: &azure_core::Error) -> bool {
@@ -110,14 +102,9 @@ fn passes(error: &azure_core::Error) -> bool {
 }
 
 /// How long the service wants us to wait.
-fn wished_pause(error: &azure_core::Error) -> Duration {
-    let seconds = match error.kind() {
-        ErrorKind::HttpResponse { raw_response: Some(response), .. } => {
-            response.headers().get_optional_str(&RETRY_AFTER).and_then(|seconds| seconds.parse().ok())
-        }
-        _ => None,
-    };
-    Duration::from_secs(seconds.unwrap_or_default())
+fn asked_pause(error: &azure_core::Error) -> Option<Duration> {
+    let ErrorKind::HttpResponse { raw_response: Some(response), .. } = error.kind() else { return None };
+    response.headers().get_optional_str(&RETRY_AFTER)?.parse().ok().map(Duration::from_secs)
 }
 
 /// The tenant that a vault names in its challenge (keys.md §7.2).

@@ -1,7 +1,7 @@
 //! Encrypting and decrypting with Google Cloud KMS (keys.md §6).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use google_cloud_auth::credentials::Credentials;
@@ -19,12 +19,13 @@ use super::credentials::{Found, GcpCredentialSources, Identity};
 use super::failure::{Failed, deepest, explained, is_distrust};
 use super::resource_id::ResourceId;
 use crate::keys::base64_text::decode;
+use crate::keys::patience::Patience;
 use crate::keys::remote::{Limits, hinted};
 use crate::keys::service::Share;
 
-/// How often a call is tried before we give up, and the first of the pauses, which double: at most three seconds in all.
-/// The reference tries for a minute; whoever waits at a terminal would rather know.
-const ATTEMPTS: u32 = 5;
+/// How often a call is tried again before we give up, and the first of the pauses: five seconds at most in all. The
+/// reference tries for a minute; whoever waits at a terminal would rather know.
+const RETRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// How to reach Google Cloud KMS.
@@ -67,14 +68,12 @@ impl GcpKms {
             self.authenticate(&session, "encrypt").await?;
             let request = session.client.encrypt().set_name(&key.resource_id).set_plaintext(share.to_vec());
             let request = self.billed(request);
-            let mut patience = Patience::new(self.limits);
+            let mut patience = Patience::new(RETRIES, FIRST_PAUSE, self.limits);
             loop {
                 match request.clone().send().await {
                     Ok(answer) => return Ok(BASE64_STANDARD.encode(answer.ciphertext)),
-                    Err(error) if patience.is_lost_with(&error) => {
-                        return Err(refused("encrypt", &error, &session, id));
-                    }
-                    Err(_) => patience.wait().await,
+                    Err(error) if may_pass(&error) && patience.wait(None).await => {}
+                    Err(error) => return Err(refused("encrypt", &error, &session, id)),
                 }
             }
         };
@@ -89,14 +88,12 @@ impl GcpKms {
             self.authenticate(&session, "decrypt").await?;
             let request = session.client.decrypt().set_name(&key.resource_id).set_ciphertext(ciphertext);
             let request = self.billed(request);
-            let mut patience = Patience::new(self.limits);
+            let mut patience = Patience::new(RETRIES, FIRST_PAUSE, self.limits);
             loop {
                 match request.clone().send().await {
                     Ok(answer) => return Ok(plaintext(answer)),
-                    Err(error) if patience.is_lost_with(&error) => {
-                        return Err(refused("decrypt", &error, &session, id));
-                    }
-                    Err(_) => patience.wait().await,
+                    Err(error) if may_pass(&error) && patience.wait(None).await => {}
+                    Err(error) => return Err(refused("decrypt", &error, &session, id)),
                 }
             }
         };
@@ -177,32 +174,10 @@ impl GcpKms {
     }
 }
 
-/// How long a call is tried while Google is busy or out of reach. To encrypt or decrypt twice does no harm.
-struct Patience {
-    attempts: u32,
-    pause: Duration,
-    begun: Instant,
-    limit: Duration,
-}
-
-impl Patience {
-    fn new(limits: Limits) -> Self {
-        Self { attempts: ATTEMPTS, pause: FIRST_PAUSE, begun: Instant::now(), limit: limits.total }
-    }
-
-    /// Whether there is no use, or no time, in trying once more after this.
-    fn is_lost_with(&mut self, error: &Error) -> bool {
-        let busy = matches!(error.http_status_code(), Some(503 | 504));
-        let may_pass = busy || error.is_io() || (error.is_connect() && !is_distrust(error));
-        self.attempts -= 1;
-        // there has to be time for the call too, or nobody would learn of this error
-        !may_pass || self.attempts == 0 || self.begun.elapsed() + 2 * self.pause > self.limit
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.pause).await;
-        self.pause *= 2;
-    }
+/// Whether Google is busy or out of reach.
+fn may_pass(error: &Error) -> bool {
+    let busy = matches!(error.http_status_code(), Some(429 | 503 | 504));
+    busy || error.is_io() || (error.is_connect() && !is_distrust(error))
 }
 
 /// What is said of an error of Google Cloud KMS.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -18,8 +18,12 @@ use super::configuration::{Configuration, Lookup, Redirects, Trust};
 use super::settings::VaultSettings;
 use super::uri::escape;
 use crate::keys::http::{Http, NoReply, Reply, excerpt, place};
+use crate::keys::patience::Patience;
 use crate::keys::remote::{Limits, hinted};
 use crate::os_error::os_text;
+
+/// Before a call is tried again (keys.md §1.5).
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 const TRUST: &str = "VAULT_CACERT names the PEM file of the authority that has signed it, SSL_CERT_FILE too";
 
@@ -123,8 +127,8 @@ impl VaultClient {
 
     /// Asks for `/v1/<path>` with a body of JSON or none. What is answered is JSON, null if nothing is.
     pub(crate) async fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Value, VaultError> {
-        let begun = Instant::now();
-        let answer = async { Ok(self.answer(method, path, body, begun).await) };
+        let patience = Patience::new(self.retries, FIRST_PAUSE, self.limits);
+        let answer = async { Ok(self.answer(method, path, body, patience).await) };
         self.limits.within_that_of(self.limit_name, answer).await.map_err(VaultError::Failed)?
     }
 
@@ -133,16 +137,16 @@ impl VaultClient {
         method: Method,
         path: &str,
         body: Bytes,
-        begun: Instant,
+        mut patience: Patience,
     ) -> Result<Value, VaultError> {
         let mut url = self.base.clone();
         // a Vault behind a proxy may have a path in front
         let prefix = self.base.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/v1/{}", escape(path.as_bytes())));
-        let mut reply = self.insist(&method, &url, &body, begun).await?;
+        let mut reply = self.insist(&method, &url, &body, &mut patience).await?;
         if let Some(target) = self.redirection(&reply, &url)? {
             url = target;
-            reply = self.insist(&method, &url, &body, begun).await?;
+            reply = self.insist(&method, &url, &body, &mut patience).await?;
         }
         let refused = |errors, raw| {
             let (url, namespace) = (shown(&url), self.namespace.clone());
@@ -167,29 +171,23 @@ impl VaultClient {
         }
     }
 
-    /// Asks until there is an answer that would not be another in a moment. A pause that does not fit into the limit
-    /// would end in silence where there is an answer, so that one counts.
+    /// Asks until there is an answer that would not be another in a moment.
     async fn insist(
         &self,
         method: &Method,
         url: &Url,
         body: &Bytes,
-        begun: Instant,
+        patience: &mut Patience,
     ) -> Result<Reply, VaultError> {
-        let mut attempt = 0;
         loop {
             let reply = self.send(method.clone(), url, body.clone()).await;
-            let passing = match &reply {
-                Ok(reply) => matches!(reply.status, 412 | 429 | 500 | 502..600),
-                Err(silence) => silence.passing,
+            let (passing, asked) = match &reply {
+                Ok(reply) => (matches!(reply.status, 412 | 429 | 500 | 502..600), asked_pause(reply)),
+                Err(silence) => (silence.passing, None),
             };
-            let pause = pause(attempt + 1, reply.as_ref().ok());
-            let left = self.limits.total.saturating_sub(begun.elapsed());
-            if !passing || attempt == self.retries || pause >= left {
+            if !passing || !patience.wait(asked).await {
                 return reply.map_err(|silence| VaultError::Failed(silence.text));
             }
-            attempt += 1;
-            tokio::time::sleep(pause).await;
         }
     }
 
@@ -359,18 +357,7 @@ fn headers(
     Ok(headers)
 }
 
-/// How long to wait before the next attempt: what the server asks for, else a second to a second and a half for each
-/// attempt so far, so that clients that failed together do not come back together.
-fn pause(attempt: u32, reply: Option<&Reply>) -> Duration {
-    reply.and_then(asked_pause).unwrap_or_else(|| {
-        let mut random = [0; 2];
-        // without random numbers clients come back together
-        let _ = getrandom::fill(&mut random);
-        let jitter = u64::from(u16::from_le_bytes(random)) * 500 / u64::from(u16::MAX);
-        Duration::from_millis(1000 + jitter).saturating_mul(attempt)
-    })
-}
-
+/// How long the server wants us to wait.
 fn asked_pause(reply: &Reply) -> Option<Duration> {
     reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }

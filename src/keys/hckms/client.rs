@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,9 +19,15 @@ use super::refusal::Refusal;
 use super::region::{iam_endpoint, kms_endpoint};
 use super::settings::HuaweiSettings;
 use super::sign;
-use crate::keys::http::Http;
+use crate::keys::http::{Http, Reply};
+use crate::keys::patience::Patience;
 use crate::keys::remote::{Limits, hinted};
 use crate::keys::{Share, base64_text};
+
+/// How often a call is tried again, and the first of the pauses, which double. The reference gives up at once: a tree of
+/// files may ask for more than KMS likes to do in a second.
+const RETRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Wraps and unwraps with keys of every region, each with credentials and a project of its own.
 pub(in crate::keys) struct Huawei {
@@ -96,11 +103,7 @@ impl Huawei {
         })?;
         let mut url = kms.endpoint.clone();
         url.set_path(&format!("/v1.0/{}/kms/{action}", kms.project));
-        let headers = sign::headers(&kms.credentials, Some(&kms.project), &Method::POST, &url, &body);
-        let mut headers = headers.map_err(Trouble::Call)?;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        let reply = self.http.send(Method::POST, &url, headers, body).await;
-        let reply = reply.map_err(|silence| Trouble::Call(silence.text))?;
+        let reply = self.insist(kms, &url, &body).await.map_err(Trouble::Call)?;
         if !(200..300).contains(&reply.status) {
             let refusal = Refusal::of(&reply);
             return Err(Trouble::Call(match remedy(&refusal, key, kms) {
@@ -109,6 +112,23 @@ impl Huawei {
             }));
         }
         serde_json::from_slice(&reply.body).map_err(|_| Trouble::Call("the answer is no JSON".to_owned()))
+    }
+
+    /// Asks until there is an answer that would not be another in a moment. Each request is signed for its own time.
+    async fn insist(&self, kms: &Kms, url: &Url, body: &Bytes) -> Result<Reply, String> {
+        let mut patience = Patience::new(RETRIES, FIRST_PAUSE, self.limits);
+        loop {
+            let mut headers = sign::headers(&kms.credentials, Some(&kms.project), &Method::POST, url, body)?;
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+            let reply = self.http.send(Method::POST, url, headers, body.clone()).await;
+            let passing = match &reply {
+                Ok(reply) => matches!(reply.status, 429 | 500 | 502..=504),
+                Err(silence) => silence.passing,
+            };
+            if !passing || !patience.wait(None).await {
+                return reply.map_err(|silence| silence.text);
+            }
+        }
     }
 
     async fn connect(&self, region: &str) -> Result<Kms, String> {
