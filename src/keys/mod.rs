@@ -7,6 +7,8 @@ pub mod age;
 mod age_key;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod agent;
+#[cfg(feature = "aws")]
+pub(crate) mod aws;
 mod aws_kms;
 mod azure_kv;
 mod changes;
@@ -35,9 +37,11 @@ pub use secrecy;
 pub use age_key::AgeKey;
 #[cfg(any(feature = "age", feature = "pgp"))]
 pub use agent::Agent;
-pub use aws_kms::AwsKmsKey;
 #[cfg(feature = "aws")]
-pub use aws_kms::{AccessKey, AwsKms, AwsSettings};
+pub use aws::{AccessKey, AwsSettings};
+#[cfg(feature = "aws")]
+pub use aws_kms::AwsKms;
+pub use aws_kms::AwsKmsKey;
 pub use azure_kv::AzureKvKey;
 #[cfg(feature = "azure")]
 pub use azure_kv::{AzureSettings, AzureVaults};

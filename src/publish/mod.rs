@@ -4,22 +4,24 @@ mod gcs;
 mod s3;
 mod vault;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
+use crate::keys::hc_vault::client::VaultClient;
 use crate::keys::remote::block_on;
-use crate::keys::{Limits, VaultSettings};
+use crate::keys::{AwsSettings, Limits, VaultSettings};
 use crate::tree::Tree;
 
-pub use vault::{Secret, Written};
+pub use vault::{Existing, Secret, SecretUpload};
 
 /// How storages are reached, beyond what their own libraries find out.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Settings {
     /// How long an upload may take.
     pub limits: Limits,
-    /// Whether an endpoint for S3 is set. Storages of one's own know no host name for every bucket, so the bucket
-    /// goes into the path then.
-    pub s3_endpoint: bool,
+    /// As for keys of AWS.
+    pub aws: AwsSettings,
     /// An emulator of Google Cloud Storage, which wants no credentials: host and port, perhaps with a scheme.
     pub gcs_emulator: Option<String>,
     /// The variables of Vault's own client. No token is looked for in the home directory.
@@ -43,12 +45,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// Uploads. Clients are made when the first file goes to their kind of storage.
+/// Uploads. Clients are made when the first file goes to their place.
 #[derive(Default)]
 pub struct Publisher {
     settings: Settings,
     s3: Option<aws_sdk_s3::Client>,
     gcs: Option<google_cloud_storage::client::Storage>,
+    /// One for each address, so that connections are used again.
+    vaults: HashMap<String, Arc<VaultClient>>,
 }
 
 impl Publisher {
@@ -66,15 +70,23 @@ impl Publisher {
         }
     }
 
-    /// Writes a document in clear, which only Vault gets, unless Vault has the same already.
-    pub fn write_secret(&mut self, secret: &Secret, document: &Tree) -> Result<Written, String> {
-        block_on(vault::write(&self.settings.vault, secret, document))?
+    /// Prepares a document to be written in clear, which only Vault gets. Nothing is sent yet.
+    pub fn secret(&mut self, secret: Secret, document: &Tree) -> Result<SecretUpload, String> {
+        let client = match self.vaults.get(secret.address()) {
+            Some(client) => client.clone(),
+            None => {
+                let client = Arc::new(vault::client(&self.settings.vault, secret.address())?);
+                self.vaults.insert(secret.address().to_owned(), client.clone());
+                client
+            }
+        };
+        SecretUpload::new(client, secret, document)
     }
 
     async fn put_s3(&mut self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), String> {
         let client = match &self.s3 {
             Some(client) => client,
-            None => self.s3.insert(s3::client(self.settings.s3_endpoint).await),
+            None => self.s3.insert(s3::client(&self.settings.aws, self.settings.limits).await?),
         };
         s3::put(client, bucket, key, content).await
     }

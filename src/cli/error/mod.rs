@@ -321,8 +321,18 @@ pub(super) enum PublishError {
         error: io::Error,
     },
     Canceled(PathBuf),
-    /// What the destination says.
-    Upload(String),
+    /// No rule says where a file goes, or one says something odd.
+    Rule {
+        path: PathBuf,
+        error: ConfigError,
+    },
+    /// A name that no destination can have.
+    NameNotText(PathBuf),
+    /// What the destination says, or why it cannot be asked.
+    NotSent {
+        path: PathBuf,
+        reason: String,
+    },
 }
 
 #[cfg(feature = "publish")]

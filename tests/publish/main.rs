@@ -1,9 +1,9 @@
 //! `rsops publish` against S3 as moto plays it, and against a Vault of our own.
 #![cfg(all(unix, feature = "publish"))]
 
-#[path = "support/server/mod.rs"]
+#[path = "../support/server/mod.rs"]
 mod server;
-#[path = "support/mod.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{Read as _, Write as _};
