@@ -13,7 +13,7 @@ use crate::keys::remote::block_on;
 use crate::keys::{AwsSettings, Limits, VaultSettings};
 use crate::tree::Tree;
 
-pub use vault::{Existing, Secret, SecretUpload};
+pub use vault::{Existing, Secret, SecretUpload, Server};
 
 /// How storages are reached, beyond what their own libraries find out.
 #[derive(Default)]
@@ -51,8 +51,8 @@ pub struct Publisher {
     settings: Settings,
     s3: Option<aws_sdk_s3::Client>,
     gcs: Option<google_cloud_storage::client::Storage>,
-    /// One for each address, so that connections are used again.
-    vaults: HashMap<String, Arc<VaultClient>>,
+    /// One for each server, so that connections are used again.
+    vaults: HashMap<Server, Arc<VaultClient>>,
 }
 
 impl Publisher {
@@ -72,11 +72,11 @@ impl Publisher {
 
     /// Prepares a document to be written in clear, which only Vault gets. Nothing is sent yet.
     pub fn secret(&mut self, secret: Secret, document: &Tree) -> Result<SecretUpload, String> {
-        let client = match self.vaults.get(secret.address()) {
+        let client = match self.vaults.get(secret.server()) {
             Some(client) => client.clone(),
             None => {
-                let client = Arc::new(vault::client(&self.settings.vault, secret.address())?);
-                self.vaults.insert(secret.address().to_owned(), client.clone());
+                let client = Arc::new(vault::client(&self.settings.vault, secret.server())?);
+                self.vaults.insert(secret.server().clone(), client.clone());
                 client
             }
         };

@@ -14,10 +14,27 @@ use crate::keys::remote::{block_on, hinted};
 use crate::keys::{Limits, VaultSettings};
 use crate::tree::{Branch, Element, Item, Scalar, Tree, Value};
 
+/// Which server is meant: its address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Server {
+    /// The one that a rule names.
+    OfRule(String),
+    /// The one of the environment, in whose place an agent may stand (`VAULT_AGENT_ADDR`).
+    OfEnvironment(String),
+}
+
+impl Server {
+    fn address(&self) -> &str {
+        match self {
+            Self::OfRule(address) | Self::OfEnvironment(address) => address,
+        }
+    }
+}
+
 /// Where a document goes. Displays as the prompt shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
-    address: String,
+    server: Server,
     path: String,
     version: KvVersion,
 }
@@ -42,19 +59,19 @@ pub struct SecretUpload {
 
 impl Secret {
     /// From a rule, in which slashes and the mount may be missing.
-    pub fn new(address: String, mount: &str, version: KvVersion, path: &str, name: &str) -> Self {
+    pub fn new(server: Server, mount: &str, version: KvVersion, path: &str, name: &str) -> Self {
         let ended = |text: &str| if text.ends_with('/') { text.to_owned() } else { format!("{text}/") };
         let mount = ended(if mount.is_empty() { "secret" } else { mount });
         let data = match version {
             KvVersion::V1 => "",
             KvVersion::V2 => "data/",
         };
-        Self { address, path: format!("{mount}{data}{}{name}", ended(path)), version }
+        Self { server, path: format!("{mount}{data}{}{name}", ended(path)), version }
     }
 
     /// The server.
-    pub(super) fn address(&self) -> &str {
-        &self.address
+    pub(super) fn server(&self) -> &Server {
+        &self.server
     }
 
     /// The path behind `/v1/`.
@@ -65,17 +82,22 @@ impl Secret {
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/v1/{}", self.address, self.path)
+        write!(f, "{}/v1/{}", self.server.address(), self.path)
     }
 }
 
-/// A client for this address. Unlike for keys, of the tokens only `VAULT_TOKEN` counts.
-pub(super) fn client(settings: &VaultSettings, address: &str) -> Result<VaultClient, String> {
+/// A client of this server. Unlike for keys, of the tokens only `VAULT_TOKEN` counts, and no agent stands in for a server
+/// that a rule names: the document is in clear.
+pub(super) fn client(settings: &VaultSettings, server: &Server) -> Result<VaultClient, String> {
     let limits = match settings.client_timeout {
         Some(_) => Limits::default(),
         None => Limits { total: Duration::from_secs(60), ..Limits::default() },
     };
-    VaultClient::new(&VaultSettings { home: None, ..settings.clone() }, address, limits)
+    let mut settings = VaultSettings { home: None, ..settings.clone() };
+    if let Server::OfRule(_) = server {
+        settings.agent_addr = None;
+    }
+    VaultClient::new(&settings, server.address(), limits)
 }
 
 impl SecretUpload {
@@ -211,10 +233,11 @@ mod tests {
 
     #[test]
     fn slashes_and_the_mount_are_filled_in() {
-        let path = |mount, version, path| Secret::new("a".to_owned(), mount, version, path, "barfoo").path;
+        let server = |address: &str| Server::OfRule(address.to_owned());
+        let path = |mount, version, path| Secret::new(server("a"), mount, version, path, "barfoo").path;
         assert_eq!(path("", KvVersion::V2, "foobar"), "secret/data/foobar/barfoo");
         assert_eq!(path("kv/", KvVersion::V1, "barfoo/"), "kv/barfoo/barfoo");
-        let shown = Secret::new("https://x/".to_owned(), "", KvVersion::V2, "p", "n").to_string();
+        let shown = Secret::new(server("https://x/"), "", KvVersion::V2, "p", "n").to_string();
         assert_eq!(shown, "https://x//v1/secret/data/p/n");
     }
 

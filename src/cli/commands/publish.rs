@@ -12,7 +12,7 @@ use rsops::keys::{DecryptionOrder, GroupChanges, compare};
 use rsops::mac::Coverage;
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
-use rsops::publish::{Existing, Publisher, Secret, Target};
+use rsops::publish::{Existing, Publisher, Secret, Server, Target};
 use rsops::selection::Selection;
 use rsops::store::Format;
 
@@ -78,7 +78,7 @@ impl Publish {
             tally.show(&ui);
             let sent = run.publish(&root, file);
             tally.count(&sent);
-            sent.map(drop)
+            sent.map(drop).map_err(|error| if self.recursive { error.in_file(file) } else { error })
         });
         if self.recursive {
             tally.finish(&ui);
@@ -189,8 +189,11 @@ impl Run<'_> {
             Destination::S3 { bucket, prefix } => Target::S3 { bucket, key: prefix + &name },
             Destination::Gcs { bucket, prefix } => Target::Gcs { bucket, object: prefix + &name },
             Destination::Vault { address, path, kv_mount_name, kv_version } => {
-                let address = if address.is_empty() { vault_address() } else { address };
-                let secret = Secret::new(address, &kv_mount_name, kv_version, &path, &name);
+                let server = match address.is_empty() {
+                    true => Server::OfEnvironment(vault_address()),
+                    false => Server::OfRule(address),
+                };
+                let secret = Secret::new(server, &kv_mount_name, kv_version, &path, &name);
                 return self.write_secret(file, secret);
             }
         };

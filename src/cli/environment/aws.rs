@@ -23,6 +23,7 @@ pub(super) fn settings() -> AwsSettings {
         has_web_identity: first_of(["AWS_WEB_IDENTITY_TOKEN_FILE"]).is_some(),
         endpoints: ENDPOINTS.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect(),
         profile: first_of(["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]),
+        region: first_of(["AWS_REGION", "AWS_DEFAULT_REGION"]),
         ca_bundle: first_of(["AWS_CA_BUNDLE"]).map(Into::into),
     }
 }

@@ -105,6 +105,8 @@ impl CommandError {
             Self::Exec(error) => return error.hint(),
             #[cfg(feature = "publish")]
             Self::Publish(error) => return error.hint(),
+            #[cfg(feature = "publish")]
+            Self::InFile { error, .. } => return error.hint(),
             Self::Audit(error) => return error.hint(),
             Self::Decrypt { file, error: DecryptError::MacMismatch { .. } | DecryptError::MacUnreadable(_) } => {
                 format!(

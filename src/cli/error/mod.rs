@@ -180,6 +180,12 @@ pub(super) enum CommandError {
     /// `publish`.
     #[cfg(feature = "publish")]
     Publish(PublishError),
+    /// What happened with one of many files.
+    #[cfg(feature = "publish")]
+    InFile {
+        path: PathBuf,
+        error: Box<CommandError>,
+    },
     UpdateNotWritten {
         file: String,
         error: io::Error,
@@ -445,6 +451,18 @@ impl CommandError {
             Self::Editor(_) => 201,
             Self::AlreadyEncrypted => 203,
             Self::Hinted { error, .. } => error.code(),
+            #[cfg(feature = "publish")]
+            Self::InFile { error, .. } => error.code(),
+        }
+    }
+
+    /// With the name of the file, if it does not say it: one of many.
+    #[cfg(feature = "publish")]
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        match self {
+            // these have a line of their own, or name it
+            Self::Audit(_) | Self::Stdout(_) | Self::Prompt(_) | Self::Publish(_) => self,
+            error => Self::InFile { path: path.to_owned(), error: Box::new(error) },
         }
     }
 

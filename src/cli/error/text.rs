@@ -226,6 +226,8 @@ impl fmt::Display for CommandError {
             Self::Audit(error) => error.fmt(f),
             #[cfg(feature = "publish")]
             Self::Publish(error) => error.fmt(f),
+            #[cfg(feature = "publish")]
+            Self::InFile { path, error } => write!(f, "{}: {error}", path.display()),
             Self::CurrentDirectory(error) => {
                 write!(f, "the current directory cannot be read: {}", os_text(error))
             }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet, load as load_profiles};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
@@ -41,6 +43,8 @@ pub struct AwsSettings {
     pub access_key: Option<AccessKey>,
     /// `AWS_PROFILE`.
     pub profile: Option<String>,
+    /// `AWS_REGION`, where nothing names another.
+    pub region: Option<String>,
     /// Whether `AWS_WEB_IDENTITY_TOKEN_FILE` names a token.
     pub has_web_identity: bool,
     /// `AWS_ENDPOINT_URL` and those for one service, as far as they are set, with their values.
@@ -133,7 +137,7 @@ impl AccessKey {
 }
 
 /// The configuration for a service (`KMS`, `S3`) with this profile; empty for the default. Without a region it is the
-/// one that the SDK finds. Nobody is asked for credentials yet.
+/// one of the environment or the profile. Nobody is asked for credentials yet.
 pub(crate) async fn load(
     settings: &AwsSettings,
     service: &str,
@@ -162,10 +166,16 @@ pub(crate) async fn load(
         .http_client(http_client(settings.ca_bundle.as_deref())?)
         // the SDK looks at the profile before it looks at web identities; the chain is ours
         .no_credentials();
-    let loader = match region {
-        Some(region) => loader.region(region),
-        None => loader,
+    let region = region.or_else(|| settings.region.clone().map(Region::new));
+    // no machine is asked for its region, as in the reference
+    let profile_region = || match profile {
+        Some(name) => ProfileFileRegionProvider::builder().profile_name(name).build(),
+        None => ProfileFileRegionProvider::builder().build(),
     };
+    let loader = loader.region(match region {
+        Some(region) => RegionProviderChain::first_try(region),
+        None => RegionProviderChain::first_try(profile_region()),
+    });
     let config = match profile {
         Some(name) => loader.profile_name(name).load().await,
         None => loader.load().await,
