@@ -13,7 +13,7 @@ mod aws_kms;
 mod azure_kv;
 mod changes;
 mod failure;
-mod gcp_kms;
+pub(crate) mod gcp_kms;
 pub(crate) mod hc_vault;
 mod hckms;
 #[cfg(any(feature = "huawei", feature = "vault"))]

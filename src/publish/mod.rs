@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::keys::hc_vault::client::VaultClient;
 use crate::keys::remote::block_on;
-use crate::keys::{AwsSettings, Limits, VaultSettings};
+use crate::keys::{AwsSettings, GcpCredentialSources, Limits, VaultSettings};
 use crate::tree::Tree;
 
 pub use vault::{Existing, Secret, SecretUpload, Server};
@@ -22,6 +22,8 @@ pub struct Settings {
     pub limits: Limits,
     /// As for keys of AWS.
     pub aws: AwsSettings,
+    /// As for keys of Google Cloud, of which only the application default credentials count.
+    pub gcp: GcpCredentialSources,
     /// An emulator of Google Cloud Storage, which wants no credentials: host and port, perhaps with a scheme.
     pub gcs_emulator: Option<String>,
     /// The variables of Vault's own client. No token is looked for in the home directory.
@@ -50,7 +52,7 @@ impl fmt::Display for Target {
 pub struct Publisher {
     settings: Settings,
     s3: Option<aws_sdk_s3::Client>,
-    gcs: Option<google_cloud_storage::client::Storage>,
+    gcs: Option<gcs::Client>,
     /// One for each server, so that connections are used again.
     vaults: HashMap<Server, Arc<VaultClient>>,
 }
@@ -64,10 +66,15 @@ impl Publisher {
     /// Uploads a file that is encrypted. The error is the storage's answer.
     pub fn upload(&mut self, target: &Target, content: Vec<u8>) -> Result<(), String> {
         let limits = self.settings.limits;
-        match target {
+        let sent = match target {
             Target::S3 { bucket, key } => block_on(limits.within(self.put_s3(bucket, key, content)))?,
             Target::Gcs { bucket, object } => block_on(limits.within(self.put_gcs(bucket, object, content)))?,
-        }
+        };
+        // whoever says nothing is not named by the limit
+        sent.map_err(|reason| match reason.starts_with("no answer") {
+            true => format!("cannot upload to {target}: {reason}"),
+            false => reason,
+        })
     }
 
     /// Prepares a document to be written in clear, which only Vault gets. Nothing is sent yet.
@@ -94,8 +101,10 @@ impl Publisher {
     async fn put_gcs(&mut self, bucket: &str, object: &str, content: Vec<u8>) -> Result<(), String> {
         let client = match &self.gcs {
             Some(client) => client,
-            None => self.gcs.insert(gcs::client(self.settings.gcs_emulator.as_deref()).await?),
+            None => self
+                .gcs
+                .insert(gcs::Client::new(&self.settings.gcp, self.settings.gcs_emulator.as_deref()).await?),
         };
-        gcs::put(client, bucket, object, content).await
+        client.put(bucket, object, content).await
     }
 }

@@ -94,7 +94,11 @@ fn what_is_missing_is_named() {
 fn a_storage_that_says_nothing_costs_the_limit() {
     let (silent, scratch) = (Server::silent(), folder("s3_bucket: b"));
     let call = publish(&scratch, &silent.url(), &["--yes", "conf/a.yaml"]).variable("SOPS_KMS_TIMEOUT", "1s");
-    refused(&call.outcome(), 1, &["conf/a.yaml: no answer within 1s", "hint: "]);
+    refused(
+        &call.outcome(),
+        1,
+        &["conf/a.yaml: cannot upload to s3://b/a.yaml: no answer within 1s", "hint: "],
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use rsops::publish::Settings;
 
-use super::{aws, limits, text, vault};
+use super::{aws, gcp, limits, text, vault};
 
 /// How storages are reached.
 pub(in crate::cli) fn publish_settings() -> Settings {
@@ -10,6 +10,7 @@ pub(in crate::cli) fn publish_settings() -> Settings {
     Settings {
         limits: limits().unwrap_or_default(),
         aws: aws::settings(),
+        gcp: gcp::settings().credentials,
         vault: vault::settings(),
         gcs_emulator: set("STORAGE_EMULATOR_HOST"),
     }
