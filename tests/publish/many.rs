@@ -57,3 +57,20 @@ fn an_interrupted_run_can_be_repeated() {
     let written = writes(&vault);
     assert!((200..=201).contains(&written), "{before} and then {}", written - before);
 }
+
+#[test]
+fn ctrl_c_ends_a_run_that_can_then_be_repeated() {
+    let vault = vault("kv2");
+    let scratch = many();
+    let call = || to_vault(&scratch, &vault, &["--yes", "--recursive", "conf"]).variable("TERM", "xterm");
+    let mut terminal = Pty::start(call().command());
+    terminal.expect("20 of 200 files");
+    terminal.press('c');
+    terminal.end_by_signal();
+    let before = writes(&vault);
+    assert!((20..200).contains(&before), "{before}");
+    let (screen, status) = Pty::start(call().command()).end();
+    assert_eq!(status, 0, "{screen}");
+    assert!(screen.contains(" unchanged, 0 left out, 0 failed, 0 not tried"), "{screen}");
+    assert!((200..=201).contains(&writes(&vault)), "{before}, {}", writes(&vault));
+}

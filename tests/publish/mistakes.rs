@@ -75,6 +75,8 @@ fn what_cannot_be_opened_is_not_sent_and_has_the_code_of_decryption() {
             128,
             &words,
         );
+        let elsewhere = ["--yes", "--enable-local-keyservice=false", "conf/a.yaml"];
+        refused(&publish(&scratch, &storage.url(), &elsewhere).outcome(), 128, &["key"]);
         let text = scratch.text("conf/a.yaml");
         scratch.write("conf/a.yaml", text.replace("in clear", "changed").as_bytes());
         let changed = publish(&scratch, &storage.url(), &["--yes", "conf/a.yaml"]).outcome();

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Response;
 use crate::server::vault::{ROOT, Vault, Way};
+use crate::server::{Response, Server};
 use crate::support::keys::recipient;
 use crate::support::outcome::{fails_with, refused};
 use crate::support::scratch::{Call, Scratch};
@@ -284,4 +284,12 @@ fn a_server_that_is_not_there_is_named() {
     let call = publish(&scratch, NOWHERE, &["--yes", "conf/a.yaml"]).variable("VAULT_MAX_RETRIES", "0");
     let words = ["Cannot check", "conf/a.yaml: ", "127.0.0.1:1", "refused", "hint: "];
     refused(&call.variable("VAULT_TOKEN", "x").outcome(), 1, &words);
+}
+
+#[test]
+fn a_vault_that_says_nothing_costs_the_limit() {
+    let (silent, scratch) = (Server::silent(), folder("vault_path: app"));
+    let call = publish(&scratch, NOWHERE, &["--yes", "conf/a.yaml"]).variable("VAULT_ADDR", &silent.url());
+    let call = call.variable("VAULT_TOKEN", "x").variable("VAULT_CLIENT_TIMEOUT", "1");
+    refused(&call.outcome(), 1, &[UNSEEN, "conf/a.yaml: ", "no answer within 1s", "hint: "]);
 }
