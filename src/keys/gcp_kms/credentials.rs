@@ -250,7 +250,7 @@ fn impersonated(url: &str) -> Identity {
     Identity::Impersonated(account.split(':').next().unwrap_or_default().to_owned())
 }
 
-pub(crate) fn attempts() -> LimitedAttemptCount<Aip194Strict> {
+fn attempts() -> LimitedAttemptCount<Aip194Strict> {
     Aip194Strict.with_attempt_limit(TOKEN_ATTEMPTS)
 }
 
