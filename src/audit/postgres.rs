@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
@@ -20,8 +20,15 @@ use crate::os_error::os_text;
 /// The statement of the reference (publish-audit.md §B2).
 const INSERT: &str = "INSERT INTO audit_event (action, username, file) VALUES ($1, $2, $3)";
 
-/// How long the database may take for a record: a table can be locked.
+/// How long the database may take for a record, a new connection included: a table can be locked.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// After so much silence the connection may have died unnoticed, as with a network that is gone: it is tried before it
+/// is relied upon.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How long a connection that works takes to answer at most.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// Why a database does not take records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +45,13 @@ pub struct Failure {
 pub struct Database {
     shown: String,
     target: Target,
-    client: Mutex<Client>,
+    session: Mutex<Session>,
+}
+
+/// A connection, and when something last came from it.
+struct Session {
+    client: Client,
+    heard: Instant,
 }
 
 /// Connects to all of them, or says why not to each that fails.
@@ -63,7 +76,7 @@ impl Database {
             ConnectionString::parse(string).map_err(|reason| Problem::from(reason).of(UNREADABLE))?;
         let target = Target::new(parameters, defaults).map_err(|reason| Problem::from(reason).of(&shown))?;
         let client = target.connect().await.map_err(|problem| problem.of(&shown))?;
-        Ok(Self { shown, target, client: Mutex::new(client) })
+        Ok(Self { shown, target, session: Mutex::new(Session::new(client)) })
     }
 
     /// Writes a record. When this returns, the database has it.
@@ -79,19 +92,46 @@ impl Database {
     /// A connection that broke while nobody used it, during an edit say, is made anew. If it broke just now the record
     /// may be there twice, which is better than not at all.
     async fn insert(&self, record: &Record<'_>) -> Result<(), Problem> {
-        let mut client = self.client.lock().await;
-        match insert(&client, record).await {
+        let mut session = self.session.lock().await;
+        if session.is_dead().await {
+            *session = self.reconnect().await?;
+        }
+        match session.insert(record).await {
             Err(error) if error.is_closed() => {
-                *client = self.target.connect().await?;
-                Ok(insert(&client, record).await?)
+                *session = self.reconnect().await?;
+                Ok(session.insert(record).await?)
             }
             result => Ok(result?),
         }
     }
+
+    async fn reconnect(&self) -> Result<Session, Problem> {
+        let client = self.target.connect().await.map_err(|problem| Problem {
+            reason: format!("the connection was lost, and there is no new one: {}", problem.reason),
+            ..problem
+        })?;
+        Ok(Session::new(client))
+    }
 }
 
-async fn insert(client: &Client, record: &Record<'_>) -> Result<(), Error> {
-    client.execute(INSERT, &[&record.event.name(), &record.user, &record.file]).await.map(drop)
+impl Session {
+    fn new(client: Client) -> Self {
+        Self { client, heard: Instant::now() }
+    }
+
+    /// Whether nothing comes any more from a connection that was silent for some time.
+    async fn is_dead(&self) -> bool {
+        self.client.is_closed()
+            || self.heard.elapsed() >= IDLE
+                && !matches!(timeout(SIGN_OF_LIFE, self.client.check_connection()).await, Ok(Ok(())))
+    }
+
+    async fn insert(&mut self, record: &Record<'_>) -> Result<(), Error> {
+        let (event, user, file) = (record.event.name(), record.user, record.file);
+        self.client.execute(INSERT, &[&event, &user, &file]).await?;
+        self.heard = Instant::now();
+        Ok(())
+    }
 }
 
 impl Target {

@@ -16,6 +16,9 @@ use super::tls::{Check, Files, client_config};
 /// How long a connection may take, unless `connect_timeout` says otherwise.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long what was sent may stay without an answer of the other machine, before the connection counts as broken.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
 /// What holds where a connection string says nothing.
 #[derive(Default)]
 pub struct Defaults {
@@ -60,6 +63,7 @@ impl Target {
         reader.session(&mut config)?;
         // a few addresses may have to be tried within the limit
         config.connect_timeout(limit);
+        config.tcp_user_timeout(UNACKNOWLEDGED);
         Ok(Self { config, modes: mode.attempts(), tls, limit })
     }
 }

@@ -126,6 +126,21 @@ fn recover_by_trying(
     })
 }
 
+/// The data key of a file that may be affected, where nobody is told of it. What fails is the usual error.
+pub(super) fn recover_for_this_run(
+    place: &Place,
+    metadata: &Metadata,
+    services: &KeyServices,
+    order: &DecryptionOrder,
+) -> Result<DataKey, CommandError> {
+    let recover = |metadata: &Metadata| recover_data_key(place, metadata, services, order);
+    recover(metadata).or_else(|first| {
+        let is_old = metadata.is_older_than(FIXED_IN);
+        let mut variants = as_sent(metadata).take_while(|_| is_old);
+        variants.find_map(|variant| recover(&variant).ok()).ok_or(first)
+    })
+}
+
 fn still_fails(error: CommandError) -> CommandError {
     CommandError::ContextBug(Box::new(error))
 }

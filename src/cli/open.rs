@@ -11,7 +11,7 @@ use rsops::tree::Source;
 use zeroize::Zeroizing;
 
 use super::audit;
-use super::context_repair::offer;
+use super::context_repair::{offer, recover_for_this_run};
 use super::error::CommandError;
 use super::place::{KeyServices, Place};
 use super::ui::Component;
@@ -76,6 +76,30 @@ pub(super) fn decrypt(
         return Ok(opened);
     }
     let data_key = recover_data_key(place, &encrypted.metadata, services, order)?;
+    decrypt_with(place, encrypted, data_key, check, nonces)
+}
+
+/// The same where the file is not to be changed and nobody is asked: under `--dry-run`, and by `publish`, where the
+/// reference does not know the repair either. A data key that needs it is found, and nothing is said of it.
+pub(super) fn decrypt_for_this_run(
+    place: &Place,
+    encrypted: EncryptedDocument,
+    services: &KeyServices,
+    order: &DecryptionOrder,
+    check: MacCheck,
+    nonces: Option<&mut Nonces>,
+) -> Result<Opened, CommandError> {
+    let data_key = recover_for_this_run(place, &encrypted.metadata, services, order)?;
+    decrypt_with(place, encrypted, data_key, check, nonces)
+}
+
+fn decrypt_with(
+    place: &Place,
+    encrypted: EncryptedDocument,
+    data_key: DataKey,
+    check: MacCheck,
+    nonces: Option<&mut Nonces>,
+) -> Result<Opened, CommandError> {
     place.ui.debug(Component::Sops, "Decrypting tree", &[]);
     audit::record(place, Event::Decrypt)?;
     let decrypted = encrypted

@@ -10,7 +10,9 @@ use super::Prompt;
 #[cfg(feature = "age")]
 use super::age::{Identities, IdentitySources, Recipient};
 #[cfg(feature = "aws")]
-use super::aws_kms::{AwsKms, AwsSettings};
+use super::aws::AwsSettings;
+#[cfg(feature = "aws")]
+use super::aws_kms::AwsKms;
 #[cfg(feature = "azure")]
 use super::azure_kv::AzureVaults;
 #[cfg(feature = "gcp")]

@@ -8,6 +8,8 @@ mod age_key;
 #[cfg(any(feature = "age", feature = "pgp"))]
 mod agent;
 mod ask;
+#[cfg(feature = "aws")]
+pub(crate) mod aws;
 mod aws_kms;
 mod azure_kv;
 #[cfg(any(feature = "age", feature = "aws", feature = "gcp", feature = "huawei"))]
@@ -16,7 +18,7 @@ mod changes;
 mod failure;
 #[cfg(test)]
 mod fakes;
-mod gcp_kms;
+pub(crate) mod gcp_kms;
 pub(crate) mod hc_vault;
 mod hckms;
 #[cfg(any(feature = "huawei", feature = "vault"))]
@@ -44,9 +46,11 @@ pub use secrecy;
 pub use age_key::AgeKey;
 #[cfg(any(feature = "age", feature = "pgp"))]
 pub use agent::Agent;
-pub use aws_kms::AwsKmsKey;
 #[cfg(feature = "aws")]
-pub use aws_kms::{AccessKey, AwsKms, AwsSettings};
+pub use aws::{AccessKey, AwsSettings};
+#[cfg(feature = "aws")]
+pub use aws_kms::AwsKms;
+pub use aws_kms::AwsKmsKey;
 pub use azure_kv::AzureKvKey;
 #[cfg(feature = "azure")]
 pub use azure_kv::{AzureSettings, AzureVaults};

@@ -4,22 +4,26 @@ mod gcs;
 mod s3;
 mod vault;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
+use crate::keys::hc_vault::client::VaultClient;
 use crate::keys::remote::block_on;
-use crate::keys::{Limits, VaultSettings};
+use crate::keys::{AwsSettings, GcpCredentialSources, Limits, VaultSettings};
 use crate::tree::Tree;
 
-pub use vault::{Secret, Written};
+pub use vault::{Existing, Secret, SecretUpload, Server};
 
 /// How storages are reached, beyond what their own libraries find out.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Settings {
     /// How long an upload may take.
     pub limits: Limits,
-    /// Whether an endpoint for S3 is set. Storages of one's own know no host name for every bucket, so the bucket
-    /// goes into the path then.
-    pub s3_endpoint: bool,
+    /// As for keys of AWS.
+    pub aws: AwsSettings,
+    /// As for keys of Google Cloud, of which only the application default credentials count.
+    pub gcp: GcpCredentialSources,
     /// An emulator of Google Cloud Storage, which wants no credentials: host and port, perhaps with a scheme.
     pub gcs_emulator: Option<String>,
     /// The variables of Vault's own client. No token is looked for in the home directory.
@@ -43,12 +47,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// Uploads. Clients are made when the first file goes to their kind of storage.
+/// Uploads. Clients are made when the first file goes to their place.
 #[derive(Default)]
 pub struct Publisher {
     settings: Settings,
     s3: Option<aws_sdk_s3::Client>,
-    gcs: Option<google_cloud_storage::client::Storage>,
+    gcs: Option<gcs::Client>,
+    /// One for each server, so that connections are used again.
+    vaults: HashMap<Server, Arc<VaultClient>>,
 }
 
 impl Publisher {
@@ -60,21 +66,34 @@ impl Publisher {
     /// Uploads a file that is encrypted. The error is the storage's answer.
     pub fn upload(&mut self, target: &Target, content: Vec<u8>) -> Result<(), String> {
         let limits = self.settings.limits;
-        match target {
+        let sent = match target {
             Target::S3 { bucket, key } => block_on(limits.within(self.put_s3(bucket, key, content)))?,
             Target::Gcs { bucket, object } => block_on(limits.within(self.put_gcs(bucket, object, content)))?,
-        }
+        };
+        // whoever says nothing is not named by the limit
+        sent.map_err(|reason| match reason.starts_with("no answer") {
+            true => format!("cannot upload to {target}: {reason}"),
+            false => reason,
+        })
     }
 
-    /// Writes a document in clear, which only Vault gets, unless Vault has the same already.
-    pub fn write_secret(&mut self, secret: &Secret, document: &Tree) -> Result<Written, String> {
-        block_on(vault::write(&self.settings.vault, secret, document))?
+    /// Prepares a document to be written in clear, which only Vault gets. Nothing is sent yet.
+    pub fn secret(&mut self, secret: Secret, document: &Tree) -> Result<SecretUpload, String> {
+        let client = match self.vaults.get(secret.server()) {
+            Some(client) => client.clone(),
+            None => {
+                let client = Arc::new(vault::client(&self.settings.vault, secret.server())?);
+                self.vaults.insert(secret.server().clone(), client.clone());
+                client
+            }
+        };
+        SecretUpload::new(client, secret, document)
     }
 
     async fn put_s3(&mut self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), String> {
         let client = match &self.s3 {
             Some(client) => client,
-            None => self.s3.insert(s3::client(self.settings.s3_endpoint).await),
+            None => self.s3.insert(s3::client(&self.settings.aws, self.settings.limits).await?),
         };
         s3::put(client, bucket, key, content).await
     }
@@ -82,8 +101,10 @@ impl Publisher {
     async fn put_gcs(&mut self, bucket: &str, object: &str, content: Vec<u8>) -> Result<(), String> {
         let client = match &self.gcs {
             Some(client) => client,
-            None => self.gcs.insert(gcs::client(self.settings.gcs_emulator.as_deref()).await?),
+            None => self
+                .gcs
+                .insert(gcs::Client::new(&self.settings.gcp, self.settings.gcs_emulator.as_deref()).await?),
         };
-        gcs::put(client, bucket, object, content).await
+        client.put(bucket, object, content).await
     }
 }

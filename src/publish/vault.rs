@@ -1,6 +1,7 @@
 //! Key-value engines of Vault (publish-audit.md A7).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,40 +9,69 @@ use reqwest::Method;
 use serde_json::{Map, Number, Value as Json, json};
 
 use crate::config::KvVersion;
-use crate::keys::hc_vault::client::{VaultClient, VaultError};
-use crate::keys::remote::hinted;
+use crate::keys::hc_vault::client::{Refusal, VaultClient, VaultError};
+use crate::keys::remote::{block_on, hinted};
 use crate::keys::{Limits, VaultSettings};
 use crate::tree::{Branch, Element, Item, Scalar, Tree, Value};
+
+/// Which server is meant: its address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Server {
+    /// The one that a rule names.
+    OfRule(String),
+    /// The one of the environment, in whose place an agent may stand (`VAULT_AGENT_ADDR`).
+    OfEnvironment(String),
+}
+
+impl Server {
+    fn address(&self) -> &str {
+        match self {
+            Self::OfRule(address) | Self::OfEnvironment(address) => address,
+        }
+    }
+}
 
 /// Where a document goes. Displays as the prompt shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
-    address: String,
+    server: Server,
     path: String,
     version: KvVersion,
 }
 
-/// What became of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It was there already.
-    Unchanged,
-    /// It was not.
-    Changed,
-    /// It was written, but whether it was there already could not be seen.
-    Unseen,
+/// What Vault has under the path of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// The same document.
+    Same,
+    /// Another one, or none.
+    Other,
+    /// That cannot be seen, for this reason.
+    Unseen(String),
+}
+
+/// A document that Vault has not got yet.
+pub struct SecretUpload {
+    client: Arc<VaultClient>,
+    secret: Secret,
+    new: Json,
 }
 
 impl Secret {
     /// From a rule, in which slashes and the mount may be missing.
-    pub fn new(address: String, mount: &str, version: KvVersion, path: &str, name: &str) -> Self {
+    pub fn new(server: Server, mount: &str, version: KvVersion, path: &str, name: &str) -> Self {
         let ended = |text: &str| if text.ends_with('/') { text.to_owned() } else { format!("{text}/") };
         let mount = ended(if mount.is_empty() { "secret" } else { mount });
         let data = match version {
             KvVersion::V1 => "",
             KvVersion::V2 => "data/",
         };
-        Self { address, path: format!("{mount}{data}{}{name}", ended(path)), version }
+        Self { server, path: format!("{mount}{data}{}{name}", ended(path)), version }
+    }
+
+    /// The server.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
     }
 
     /// The path behind `/v1/`.
@@ -52,43 +82,73 @@ impl Secret {
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/v1/{}", self.address, self.path)
+        write!(f, "{}/v1/{}", self.server.address(), self.path)
     }
 }
 
-pub(super) async fn write(settings: &VaultSettings, secret: &Secret, tree: &Tree) -> Result<Written, String> {
+/// A client of this server. Unlike for keys, of the tokens only `VAULT_TOKEN` counts, and no agent stands in for a server
+/// that a rule names: the document is in clear.
+pub(super) fn client(settings: &VaultSettings, server: &Server) -> Result<VaultClient, String> {
     let limits = match settings.client_timeout {
         Some(_) => Limits::default(),
         None => Limits { total: Duration::from_secs(60), ..Limits::default() },
     };
-    // unlike for keys, only VAULT_TOKEN counts
-    let settings = VaultSettings { home: None, ..settings.clone() };
-    let client = VaultClient::new(&settings, &secret.address, limits)?;
-    let new = Json::Object(document(tree)?);
-    let old = client.request(Method::GET, &secret.path, Bytes::new()).await;
-    let written = match &old {
-        Ok(answer) if same(stored(answer, secret.version), &new) => return Ok(Written::Unchanged),
-        Ok(_) => Written::Changed,
-        Err(VaultError::Refused(refusal)) if refusal.status == 404 => Written::Changed,
-        Err(_) => Written::Unseen,
-    };
-    let body = match secret.version {
-        KvVersion::V1 => new,
-        KvVersion::V2 => json!({ "data": new }),
-    };
-    let body = serde_json::to_vec(&body).map_err(|error| format!("the document is no JSON: {error}"))?;
-    match client.request(Method::PUT, &secret.path, Bytes::from(body)).await {
-        Ok(_) => Ok(written),
-        Err(VaultError::Failed(reason)) => Err(reason),
-        Err(VaultError::Refused(refusal)) => Err(match refusal.status {
-            403 => hinted(
-                &refusal.to_string(),
-                "VAULT_TOKEN needs a policy with create and update for this path",
-            ),
-            404 => hinted(&refusal.to_string(), "check vault_kv_mount_name and vault_kv_version of the rule"),
-            _ => refusal.to_string(),
-        }),
+    let mut settings = VaultSettings { home: None, ..settings.clone() };
+    if let Server::OfRule(_) = server {
+        settings.agent_addr = None;
     }
+    VaultClient::new(&settings, server.address(), limits)
+}
+
+impl SecretUpload {
+    /// Fails if the document cannot be JSON.
+    pub(super) fn new(client: Arc<VaultClient>, secret: Secret, tree: &Tree) -> Result<Self, String> {
+        Ok(Self { client, secret, new: Json::Object(document(tree)?) })
+    }
+
+    /// What is there already.
+    pub fn existing(&self) -> Result<Existing, String> {
+        let found = block_on(self.client.request(Method::GET, &self.secret.path, Bytes::new()))?;
+        Ok(match &found {
+            Ok(answer) if same(stored(answer, self.secret.version), &self.new) => Existing::Same,
+            Ok(_) => Existing::Other,
+            Err(VaultError::Refused(refusal)) if refusal.status == 404 => Existing::Other,
+            Err(VaultError::Refused(refusal)) => Existing::Unseen(in_a_line(refusal)),
+            Err(VaultError::Failed(reason)) => {
+                Existing::Unseen(reason.lines().next().unwrap_or_default().to_owned())
+            }
+        })
+    }
+
+    /// Writes it, as a new version where the engine has versions.
+    pub fn write(self) -> Result<(), String> {
+        let body = match self.secret.version {
+            KvVersion::V1 => self.new,
+            KvVersion::V2 => json!({ "data": self.new }),
+        };
+        let body = serde_json::to_vec(&body).map_err(|error| format!("the document is no JSON: {error}"))?;
+        match block_on(self.client.request(Method::PUT, &self.secret.path, Bytes::from(body)))? {
+            Ok(_) => Ok(()),
+            Err(VaultError::Failed(reason)) => Err(reason),
+            Err(VaultError::Refused(refusal)) => Err(match refusal.status {
+                403 => hinted(
+                    &refusal.to_string(),
+                    "VAULT_TOKEN needs a policy with create and update for this path",
+                ),
+                404 => hinted(
+                    &refusal.to_string(),
+                    "check vault_kv_mount_name and vault_kv_version of the rule, and VAULT_NAMESPACE",
+                ),
+                _ => refusal.to_string(),
+            }),
+        }
+    }
+}
+
+fn in_a_line(refusal: &Refusal) -> String {
+    let reasons = refusal.errors.join("; ");
+    let reasons: Vec<&str> = reasons.split_whitespace().collect();
+    format!("HTTP {}: {}", refusal.status, reasons.join(" "))
 }
 
 fn stored(answer: &Json, version: KvVersion) -> &Json {
@@ -173,10 +233,11 @@ mod tests {
 
     #[test]
     fn slashes_and_the_mount_are_filled_in() {
-        let path = |mount, version, path| Secret::new("a".to_owned(), mount, version, path, "barfoo").path;
+        let server = |address: &str| Server::OfRule(address.to_owned());
+        let path = |mount, version, path| Secret::new(server("a"), mount, version, path, "barfoo").path;
         assert_eq!(path("", KvVersion::V2, "foobar"), "secret/data/foobar/barfoo");
         assert_eq!(path("kv/", KvVersion::V1, "barfoo/"), "kv/barfoo/barfoo");
-        let shown = Secret::new("https://x/".to_owned(), "", KvVersion::V2, "p", "n").to_string();
+        let shown = Secret::new(server("https://x/"), "", KvVersion::V2, "p", "n").to_string();
         assert_eq!(shown, "https://x//v1/secret/data/p/n");
     }
 

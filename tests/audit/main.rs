@@ -3,7 +3,14 @@
 //! Without Debian's package `postgresql` a test says so and passes; where `CI=true`, it fails.
 #![cfg(all(unix, feature = "age", feature = "audit"))]
 
+#[cfg(feature = "publish")]
+#[path = "../support/server/mod.rs"]
+mod cloud;
+mod malfunction;
+#[cfg(feature = "publish")]
+mod published;
 mod server;
+mod silence;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,9 +1,12 @@
 //! How long servers may take, and what it costs those who need none.
 
+#[cfg(feature = "keyservice")]
 use std::time::{Duration, Instant};
 
 use crate::server::{Response, Server};
+#[cfg(feature = "keyservice")]
 use crate::support::keys::recipient;
+#[cfg(feature = "keyservice")]
 use crate::support::scratch::Scratch;
 
 /// The server of these tests serves, over TLS too.

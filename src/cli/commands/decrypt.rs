@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{Target, Targets};
 use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
-use crate::cli::open::{dump, open};
+use crate::cli::open::{decrypt, decrypt_for_this_run, dump, load, open};
 use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions, OutputOptions,
 };
@@ -82,7 +82,9 @@ impl Decrypt {
         let batch = self.batch.batch(&ui, &self.files, Wanted::Encrypted)?;
         let result = batch.run(|entry| {
             let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
-            let document = open(&place, &services, &order, self.mac.check(), None)?.document;
+            let encrypted = load(&place)?;
+            let decrypt = if self.batch.dry_run { decrypt_for_this_run } else { decrypt };
+            let document = decrypt(&place, encrypted, &services, &order, self.mac.check(), None)?.document;
             let store = place.output_store(&configuration);
             let bytes = extract(document, &path, &place, &*store)?;
             if !self.batch.dry_run {

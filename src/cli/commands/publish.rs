@@ -12,13 +12,13 @@ use rsops::keys::{DecryptionOrder, GroupChanges, compare};
 use rsops::mac::Coverage;
 use rsops::metadata::Metadata;
 use rsops::nonces::Nonces;
-use rsops::publish::{Publisher, Secret, Target, Written};
+use rsops::publish::{Existing, Publisher, Secret, Server, Target};
 use rsops::selection::Selection;
 use rsops::store::Format;
 
 use crate::cli::environment::{publish_settings, vault_address};
 use crate::cli::error::{CommandError, PublishError};
-use crate::cli::open::{decrypt, parse};
+use crate::cli::open::{decrypt_for_this_run, parse};
 use crate::cli::options::{DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions};
 use crate::cli::place::{
     Configuration, Input, KeyServices, Place, absolute, configuration, key_services, warn_of_surplus,
@@ -78,7 +78,7 @@ impl Publish {
             tally.show(&ui);
             let sent = run.publish(&root, file);
             tally.count(&sent);
-            sent.map(drop)
+            sent.map(drop).map_err(|error| if self.recursive { error.in_file(file) } else { error })
         });
         if self.recursive {
             tally.finish(&ui);
@@ -180,15 +180,21 @@ struct Run<'a> {
 impl Run<'_> {
     fn publish(&mut self, root: &Path, file: &Path) -> Result<Sent, CommandError> {
         let config: &Config = self.configuration.as_ref().ok_or(CommandError::NoConfiguration)?;
-        let rule = config.destination_rule(file).map_err(CommandError::Config)?;
-        let name = destination_name(root, file, self.options.omit_extensions || rule.omit_extensions);
+        let rule = config
+            .destination_rule(file)
+            .map_err(|error| PublishError::Rule { path: file.to_owned(), error })?;
+        let name = destination_name(root, file, self.options.omit_extensions || rule.omit_extensions)
+            .ok_or_else(|| PublishError::NameNotText(file.to_owned()))?;
         let target = match rule.destination {
             Destination::S3 { bucket, prefix } => Target::S3 { bucket, key: prefix + &name },
             Destination::Gcs { bucket, prefix } => Target::Gcs { bucket, object: prefix + &name },
             Destination::Vault { address, path, kv_mount_name, kv_version } => {
-                let address = if address.is_empty() { vault_address() } else { address };
-                let secret = Secret::new(address, &kv_mount_name, kv_version, &path, &name);
-                return self.write_secret(file, &secret);
+                let server = match address.is_empty() {
+                    true => Server::OfEnvironment(vault_address()),
+                    false => Server::OfRule(address),
+                };
+                let secret = Secret::new(server, &kv_mount_name, kv_version, &path, &name);
+                return self.write_secret(file, secret);
             }
         };
         let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
@@ -199,35 +205,39 @@ impl Run<'_> {
         if !self.is_agreed(file, &target.to_string())? {
             return Ok(Sent::Not);
         }
-        self.publisher.upload(&target, content).map_err(PublishError::Upload)?;
+        self.publisher.upload(&target, content).map_err(|reason| not_sent(file, reason))?;
         Ok(Sent::Now)
     }
 
     /// The only way for plaintext: Vault encrypts on its own.
-    fn write_secret(&mut self, file: &Path, secret: &Secret) -> Result<Sent, CommandError> {
+    fn write_secret(&mut self, file: &Path, secret: Secret) -> Result<Sent, CommandError> {
         let place = Place::new(self.ui.clone(), Input::file(file)?, &FormatOptions::default())?;
         let encrypted = parse(&place, place.read()?.into())?;
-        let opened = decrypt(&place, encrypted, &self.services, &self.order, MacCheck::Required, None)?;
-        if !self.is_agreed(file, &secret.to_string())? {
+        let opened =
+            decrypt_for_this_run(&place, encrypted, &self.services, &self.order, MacCheck::Required, None)?;
+        let failed = |reason| not_sent(file, reason);
+        let (destination, path) = (secret.to_string(), secret.path().to_owned());
+        let upload = self.publisher.secret(secret, &opened.document.tree).map_err(failed)?;
+        if !self.is_agreed(file, &destination)? {
             return Ok(Sent::Not);
         }
-        let written = self.publisher.write_secret(secret, &opened.document.tree);
-        let path = secret.path();
-        match written.map_err(PublishError::Upload)? {
-            Written::Unchanged => {
+        match upload.existing().map_err(failed)? {
+            Existing::Same => {
                 self.ui.info(Component::Publish, &format!("Secret in {path} is already up-to-date."), &[]);
-                Ok(Sent::Before)
+                return Ok(Sent::Before);
             }
-            Written::Changed => Ok(Sent::Now),
-            Written::Unseen => {
+            Existing::Other => {}
+            // said before it is written, which may fail as well
+            Existing::Unseen(reason) => {
                 let text = format!(
                     "Cannot check if destination secret already exists in {path}. New version will be created even \
                      if the data has not been changed."
                 );
-                self.ui.warn(Component::Publish, &text, &[]);
-                Ok(Sent::Now)
+                self.ui.warn(Component::Publish, &text, &[("error", &reason)]);
             }
         }
+        upload.write().map_err(failed)?;
+        Ok(Sent::Now)
     }
 
     /// Asks. A no ends the command, or with `--recursive` leaves out the file.
@@ -249,8 +259,14 @@ impl Run<'_> {
     fn encrypted_anew(&self, place: &Place, rule: ResolvedRule) -> Result<Vec<u8>, CommandError> {
         let encrypted = parse(place, place.read()?.into())?;
         let mut nonces = Nonces::default();
-        let opened =
-            decrypt(place, encrypted, &self.services, &self.order, MacCheck::Required, Some(&mut nonces))?;
+        let opened = decrypt_for_this_run(
+            place,
+            encrypted,
+            &self.services,
+            &self.order,
+            MacCheck::Required,
+            Some(&mut nonces),
+        )?;
         let changes = compare(&opened.metadata.key_groups, &rule.key_groups);
         if !changes.iter().all(GroupChanges::is_empty) {
             let groups = self.ui.colours().groups(&changes);
@@ -289,33 +305,53 @@ fn recreated(format: Format, old: &Metadata, rule: ResolvedRule) -> Result<Metad
     Ok(metadata)
 }
 
-/// The name at the destination (publish-audit.md A3). The reference calls a single file `.` with `--recursive`.
-fn destination_name(root: &Path, file: &Path, omit_extension: bool) -> String {
+fn not_sent(file: &Path, reason: String) -> PublishError {
+    PublishError::NotSent { path: file.to_owned(), reason }
+}
+
+/// The name at the destination (publish-audit.md A3), where names are text: none if this is none. The reference calls a
+/// single file `.` with `--recursive`.
+fn destination_name(root: &Path, file: &Path, omit_extension: bool) -> Option<String> {
     let root = root.strip_prefix(".").unwrap_or(root);
     let relative = match file.strip_prefix(root) {
         Ok(relative) if !relative.as_os_str().is_empty() => relative.to_owned(),
         _ => file.file_name().map(PathBuf::from).unwrap_or_default(),
     };
-    let name = relative.to_string_lossy().into_owned();
+    let name = relative.into_os_string().into_string().ok()?;
     let base = name.rfind('/').map_or(0, |slash| slash + 1);
-    match name[base..].rfind('.') {
+    Some(match name[base..].rfind('.') {
         Some(dot) if omit_extension => name[..base + dot].to_owned(),
         _ => name,
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
     fn names_are_relative_to_what_is_published() {
-        let name = |root: &str, file: &str, omit| destination_name(Path::new(root), Path::new(file), omit);
+        let name = |root: &str, file: &str, omit| {
+            destination_name(Path::new(root), Path::new(file), omit).expect("text")
+        };
         assert_eq!(name("conf", "conf/a/b.yaml", false), "a/b.yaml");
         assert_eq!(name("./conf/", "conf/a/b.yaml", true), "a/b");
         assert_eq!(name(".", "a/b.yaml", false), "a/b.yaml");
         assert_eq!(name("x/c.d.json.yaml", "x/c.d.json.yaml", true), "c.d.json");
         assert_eq!(name("x/.env", "x/.env", true), "");
         assert_eq!(name("x.d/file", "x.d/file", true), "file");
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_none() {
+        let file = Path::new(OsStr::from_bytes(b"conf/\xff.yaml"));
+        assert_eq!(destination_name(Path::new("conf"), file, true), None);
+        // what stands in front does not go to the destination
+        let file = Path::new(OsStr::from_bytes(b"\xff/a.yaml"));
+        let root = Path::new(OsStr::from_bytes(b"\xff"));
+        assert_eq!(destination_name(root, file, false).as_deref(), Some("a.yaml"));
     }
 }

@@ -14,7 +14,7 @@ use super::{Target, Targets};
 use crate::cli::audit;
 use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
-use crate::cli::open::{Opened, decrypt, load};
+use crate::cli::open::{Opened, decrypt, decrypt_for_this_run, load};
 use crate::cli::options::{
     AddedKeys, AwsOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions,
     OutputOptions, RemovedKeys,
@@ -94,7 +94,15 @@ impl Rotate {
         let mut added = self.added.lists().keys(&common)?;
         let mut removed = self.removed.lists().keys(&common)?;
         services.complete(added.iter_mut().chain(&mut removed))?;
-        Ok(Rotation { configuration, services, order, check: self.mac.check(), added, removed })
+        Ok(Rotation {
+            configuration,
+            services,
+            order,
+            check: self.mac.check(),
+            added,
+            removed,
+            is_dry: self.batch.dry_run,
+        })
     }
 
     /// The file; that it is missing has a code of its own if keys are to be changed (cli.md §6.1).
@@ -117,6 +125,8 @@ struct Rotation {
     check: MacCheck,
     added: Vec<Key>,
     removed: Vec<Key>,
+    /// Nothing is written in the end.
+    is_dry: bool,
 }
 
 impl Rotation {
@@ -124,6 +134,7 @@ impl Rotation {
     fn rotate(&self, place: &Place) -> Result<Vec<u8>, CommandError> {
         let document = load(place)?;
         audit::record(place, Event::Rotate)?;
+        let decrypt = if self.is_dry { decrypt_for_this_run } else { decrypt };
         let mut opened = decrypt(place, document, &self.services, &self.order, self.check, None)?;
         change_keys(&mut opened.metadata, self.added.clone(), &self.removed);
         let data_key = new_data_key(&mut opened.metadata, &self.services)?;

@@ -6,9 +6,10 @@ use zeroize::Zeroizing;
 use super::text;
 
 /// Of all services that may be asked.
-const ENDPOINTS: [&str; 6] = [
+const ENDPOINTS: [&str; 7] = [
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_KMS",
+    "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_STS",
     "AWS_ENDPOINT_URL_SSO",
     "AWS_ENDPOINT_URL_SSO_OIDC",
@@ -22,6 +23,7 @@ pub(super) fn settings() -> AwsSettings {
         has_web_identity: first_of(["AWS_WEB_IDENTITY_TOKEN_FILE"]).is_some(),
         endpoints: ENDPOINTS.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect(),
         profile: first_of(["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]),
+        region: first_of(["AWS_REGION", "AWS_DEFAULT_REGION"]),
         ca_bundle: first_of(["AWS_CA_BUNDLE"]).map(Into::into),
     }
 }

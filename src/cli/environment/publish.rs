@@ -2,14 +2,15 @@
 
 use rsops::publish::Settings;
 
-use super::{limits, text, vault};
+use super::{aws, gcp, limits, text, vault};
 
 /// How storages are reached.
 pub(in crate::cli) fn publish_settings() -> Settings {
     let set = |name: &str| text(name).filter(|value| !value.is_empty());
     Settings {
         limits: limits().unwrap_or_default(),
-        s3_endpoint: set("AWS_ENDPOINT_URL_S3").or_else(|| set("AWS_ENDPOINT_URL")).is_some(),
+        aws: aws::settings(),
+        gcp: gcp::settings().credentials,
         vault: vault::settings(),
         gcs_emulator: set("STORAGE_EMULATOR_HOST"),
     }

@@ -2,9 +2,13 @@
 
 use std::io;
 
+#[cfg(feature = "publish")]
+use rsops::config::ConfigError;
 use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
 use rsops::keys::WrapFailure;
 
+#[cfg(feature = "publish")]
+use super::PublishError;
 use super::{AuditError, CommandError, ExecError};
 use crate::cli::editor::EditorError;
 
@@ -103,6 +107,10 @@ impl CommandError {
             Self::Load { file, .. } => format!("the metadata of {file} are damaged; restore them"),
             Self::FileStatus(error) => return error.hint(),
             Self::Exec(error) => return error.hint(),
+            #[cfg(feature = "publish")]
+            Self::Publish(error) => return error.hint(),
+            #[cfg(feature = "publish")]
+            Self::InFile { error, .. } => return error.hint(),
             Self::Audit(error) => return error.hint(),
             Self::Decrypt { file, error: DecryptError::MacMismatch { .. } | DecryptError::MacUnreadable(_) } => {
                 format!(
@@ -147,6 +155,25 @@ impl AuditError {
             Self::Backends { hint } | Self::Insert { hint, .. } => hint.map(str::to_owned),
             Self::Unreadable { .. } | Self::Unsupported(_) => None,
         }
+    }
+}
+
+#[cfg(feature = "publish")]
+impl PublishError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Directory => "--recursive sends the files in it".to_owned(),
+            Self::Rule { error: ConfigError::NoMatchingDestination, .. } => {
+                "destination_rules of .sops.yaml say where files go; their path_regex is held against the path as it was \
+                 typed"
+                    .to_owned()
+            }
+            Self::Rule { error: ConfigError::NoDestination, .. } => {
+                "the rule that matches it needs s3_bucket, gcs_bucket or vault_path".to_owned()
+            }
+            Self::NameNotText(_) => "rename the file".to_owned(),
+            _ => return None,
+        })
     }
 }
 

@@ -180,6 +180,12 @@ pub(super) enum CommandError {
     /// `publish`.
     #[cfg(feature = "publish")]
     Publish(PublishError),
+    /// What happened with one of many files.
+    #[cfg(feature = "publish")]
+    InFile {
+        path: PathBuf,
+        error: Box<CommandError>,
+    },
     UpdateNotWritten {
         file: String,
         error: io::Error,
@@ -321,8 +327,18 @@ pub(super) enum PublishError {
         error: io::Error,
     },
     Canceled(PathBuf),
-    /// What the destination says.
-    Upload(String),
+    /// No rule says where a file goes, or one says something odd.
+    Rule {
+        path: PathBuf,
+        error: ConfigError,
+    },
+    /// A name that no destination can have.
+    NameNotText(PathBuf),
+    /// What the destination says, or why it cannot be asked.
+    NotSent {
+        path: PathBuf,
+        reason: String,
+    },
 }
 
 #[cfg(feature = "publish")]
@@ -435,6 +451,18 @@ impl CommandError {
             Self::Editor(_) => 201,
             Self::AlreadyEncrypted => 203,
             Self::Hinted { error, .. } => error.code(),
+            #[cfg(feature = "publish")]
+            Self::InFile { error, .. } => error.code(),
+        }
+    }
+
+    /// With the name of the file, if it does not say it: one of many.
+    #[cfg(feature = "publish")]
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        match self {
+            // these have a line of their own, or name it
+            Self::Audit(_) | Self::Stdout(_) | Self::Prompt(_) | Self::Publish(_) => self,
+            error => Self::InFile { path: path.to_owned(), error: Box::new(error) },
         }
     }
 

@@ -226,6 +226,8 @@ impl fmt::Display for CommandError {
             Self::Audit(error) => error.fmt(f),
             #[cfg(feature = "publish")]
             Self::Publish(error) => error.fmt(f),
+            #[cfg(feature = "publish")]
+            Self::InFile { path, error } => write!(f, "{}: {error}", path.display()),
             Self::CurrentDirectory(error) => {
                 write!(f, "the current directory cannot be read: {}", os_text(error))
             }
@@ -282,7 +284,11 @@ impl fmt::Display for PublishError {
             Self::Directory => f.write_str("can't operate on a directory without --recursive flag."),
             Self::List { path, error } => write!(f, "open {}: {}", path.display(), os_text(error)),
             Self::Canceled(path) => write!(f, "Publication of {} canceled", path.display()),
-            Self::Upload(reason) => f.write_str(reason),
+            Self::Rule { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::NameNotText(path) => {
+                write!(f, "{}: its name is not UTF-8, as names at destinations are", path.display())
+            }
+            Self::NotSent { path, reason } => write!(f, "{}: {reason}", path.display()),
         }
     }
 }

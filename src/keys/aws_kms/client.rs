@@ -14,12 +14,12 @@ use base64::prelude::BASE64_STANDARD;
 use tokio::sync::{Mutex, OnceCell};
 use zeroize::Zeroizing;
 
+use super::super::aws::reason::{Asked, reason};
+use super::super::aws::{AwsSettings, load};
 use super::super::base64_text::decode;
 use super::super::remote::Limits;
 use super::super::service::{Answer, Share};
 use super::AwsKmsKey;
-use super::config::{AwsSettings, load};
-use super::reason::{Asked, reason};
 use super::session_name::session_name;
 
 /// Wraps and unwraps with AWS KMS. Nothing is read or connected before a key needs it.
@@ -118,8 +118,11 @@ impl AwsKms {
         let region = Region::new(access.region.clone());
         let place = self.configs.lock().await.entry(access.profile.clone()).or_default().clone();
         let config = place
-            .get_or_try_init(|| load(&self.settings, &access.profile, region.clone(), self.limits))
-            .await?;
+            .get_or_try_init(|| {
+                load(&self.settings, "KMS", &access.profile, Some(region.clone()), self.limits)
+            })
+            .await
+            .map_err(|reason| format!("could not load AWS config: {reason}"))?;
         // credentials hold in all regions, so that another one asks for no new ones
         let config = config.clone().into_builder().region(region).build();
         if access.role.is_empty() {

@@ -3,18 +3,12 @@
 #[cfg(feature = "aws")]
 mod client;
 #[cfg(feature = "aws")]
-mod config;
-#[cfg(feature = "aws")]
-mod reason;
-#[cfg(feature = "aws")]
 mod session_name;
 
 use std::fmt;
 
 #[cfg(feature = "aws")]
 pub use self::client::AwsKms;
-#[cfg(feature = "aws")]
-pub use self::config::{AccessKey, AwsSettings};
 
 use super::Common;
 

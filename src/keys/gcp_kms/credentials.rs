@@ -50,14 +50,14 @@ pub struct GcpCredentialSources {
 }
 
 /// Credentials that were found.
-pub(super) struct Found {
-    pub(super) credentials: Credentials,
-    pub(super) identity: Identity,
+pub(crate) struct Found {
+    pub(crate) credentials: Credentials,
+    pub(crate) identity: Identity,
 }
 
 /// Who that is, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Identity {
+pub(crate) enum Identity {
     /// By a key of its own.
     ServiceAccount(String),
     /// Somebody who has logged in; files of gcloud seldom say who.
@@ -87,7 +87,7 @@ impl fmt::Display for Identity {
 
 impl GcpCredentialSources {
     /// The first that are there. Errors come without the prefix of keys.md §6.3.
-    pub(super) async fn find(&self, universe_domain: Option<&str>) -> Result<Found, String> {
+    pub(crate) async fn find(&self, universe_domain: Option<&str>) -> Result<Found, String> {
         if let Some(value) = &self.credentials {
             return from_variable(value);
         }
@@ -254,13 +254,13 @@ fn attempts() -> LimitedAttemptCount<Aip194Strict> {
     Aip194Strict.with_attempt_limit(TOKEN_ATTEMPTS)
 }
 
-fn backoff() -> ExponentialBackoff {
+pub(crate) fn backoff() -> ExponentialBackoff {
     let builder = ExponentialBackoffBuilder::new().with_initial_delay(Duration::from_millis(200));
     builder.with_maximum_delay(Duration::from_secs(5)).clamp()
 }
 
 /// The library would leave out attempts by chance, as a service does that calls all day, and wait all the longer.
-fn every_attempt() -> CircuitBreaker {
+pub(crate) fn every_attempt() -> CircuitBreaker {
     CircuitBreaker::clamp(1, 0, 0)
 }
 

@@ -55,6 +55,18 @@ pub(super) fn explained(failed: Failed<'_>, identity: &Identity) -> String {
     }
 }
 
+/// The reason why a call to another service has failed, and the HTTP status if it has answered.
+#[cfg(feature = "publish")]
+pub(crate) fn told(error: Link<'_>, identity: &Identity) -> (String, Option<u16>) {
+    if let Some(error) = chain(error).find_map(|error| error.downcast_ref::<CredentialsError>()) {
+        return (explained(Failed::Credentials(error), identity), None);
+    }
+    match Told::find(error) {
+        Some(told) => (told.to_text(), told.http_status),
+        None => (unanswered(error).0, None),
+    }
+}
+
 impl Told {
     /// What a server said, wherever in the chain of errors it is.
     fn find(error: Link<'_>) -> Option<Self> {
@@ -216,7 +228,7 @@ fn chain<'a>(error: Link<'a>) -> impl Iterator<Item = Link<'a>> {
 }
 
 /// The innermost reason, which is the one that tells something.
-pub(super) fn deepest(error: &dyn StdError) -> String {
+pub(crate) fn deepest(error: &dyn StdError) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

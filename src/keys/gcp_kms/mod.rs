@@ -3,9 +3,9 @@
 #[cfg(feature = "gcp")]
 mod client;
 #[cfg(feature = "gcp")]
-mod credentials;
+pub(crate) mod credentials;
 #[cfg(feature = "gcp")]
-mod failure;
+pub(crate) mod failure;
 #[cfg(feature = "gcp")]
 mod resource_id;
 

@@ -1,4 +1,6 @@
-//! Credentials, endpoints and connections of AWS (keys.md §5.5).
+//! Credentials, endpoints and connections of AWS, for whichever of its services is asked (keys.md §5.5).
+
+pub(crate) mod reason;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +8,8 @@ use std::path::{Path, PathBuf};
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet, load as load_profiles};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
@@ -23,8 +27,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
-use super::super::remote::{Limits, hinted};
-use super::reason::chain_text;
+use self::reason::chain_text;
+use super::remote::{Limits, hinted};
 use crate::os_error::os_text;
 
 /// Which generation of the SDK's defaults is meant: standard retries, proxies from the environment.
@@ -39,6 +43,8 @@ pub struct AwsSettings {
     pub access_key: Option<AccessKey>,
     /// `AWS_PROFILE`.
     pub profile: Option<String>,
+    /// `AWS_REGION`, where nothing names another.
+    pub region: Option<String>,
     /// Whether `AWS_WEB_IDENTITY_TOKEN_FILE` names a token.
     pub has_web_identity: bool,
     /// `AWS_ENDPOINT_URL` and those for one service, as far as they are set, with their values.
@@ -47,35 +53,69 @@ pub struct AwsSettings {
     pub ca_bundle: Option<PathBuf>,
 }
 
+/// What each variable of an endpoint begins with; one of it alone is for all services.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+
+/// Who can be asked for credentials.
+const CREDENTIAL_SERVICES: [&str; 4] = ["STS", "SSO", "SSO_OIDC", "SIGNIN"];
+
 impl AwsSettings {
-    /// The endpoint that takes the place of what the SDK finds for a service, if it would stumble over a variable that
-    /// is empty: as good as none, as in the reference.
-    pub(super) fn endpoint_instead(&self, service: &str) -> Option<Option<String>> {
-        let own = format!("AWS_ENDPOINT_URL_{service}");
+    /// The endpoint that the environment has for a service, if it is set, even if it is empty; then the one for all.
+    fn endpoints_for(&self, service: &str) -> [Option<&str>; 2] {
+        let own = format!("{ENDPOINT}_{service}");
         let value = |name: &str| {
             self.endpoints.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
         };
-        let found = [value(&own), value("AWS_ENDPOINT_URL")];
-        found
-            .contains(&Some(""))
-            .then(|| found.into_iter().flatten().find(|url| !url.is_empty()).map(str::to_owned))
+        [value(&own), value(ENDPOINT)]
+    }
+
+    /// The endpoint of a service; a variable that is empty is as good as none, as in the reference.
+    pub(crate) fn endpoint(&self, service: &str) -> Option<&str> {
+        self.endpoints_for(service).into_iter().flatten().find(|url| !url.is_empty())
+    }
+
+    /// The endpoint that takes the place of what the SDK finds for a service, if it would stumble over a variable that
+    /// is empty.
+    pub(crate) fn endpoint_instead(&self, service: &str) -> Option<Option<String>> {
+        let is_empty = self.endpoints_for(service).contains(&Some(""));
+        is_empty.then(|| self.endpoint(service).map(str::to_owned))
+    }
+
+    /// Of the variables that count if this service is asked.
+    fn relevant_endpoints<'a>(&'a self, service: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let counts = move |name: &str| {
+            name.strip_prefix(ENDPOINT).is_some_and(|end| {
+                end.is_empty()
+                    || end
+                        .strip_prefix('_')
+                        .is_some_and(|end| end == service || CREDENTIAL_SERVICES.contains(&end))
+            })
+        };
+        let pairs = self.endpoints.iter().map(|(name, url)| (name.as_str(), url.as_str()));
+        pairs.filter(move |(name, _)| counts(name))
     }
 
     /// The SDK shows the request, data key included, when an endpoint is no URL; and it panics if one is empty.
-    fn check_endpoints(&self) -> Result<(), String> {
+    fn check_endpoints(&self, service: &str) -> Result<(), String> {
         let is_url = |url: &str| {
             let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
             host.is_some_and(|host| {
                 !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace)
             })
         };
-        match self.endpoints.iter().find(|(_, url)| !url.is_empty() && !is_url(url)) {
+        match self.relevant_endpoints(service).find(|(_, url)| !url.is_empty() && !is_url(url)) {
             Some((name, url)) => Err(hinted(
                 &format!("{name}: {url:?} is no URL"),
                 "it begins with https:// or http:// and a host",
             )),
             None => Ok(()),
         }
+    }
+
+    /// A variable that whoever is asked for credentials would stumble over.
+    fn empty_credential_endpoint(&self) -> Option<&str> {
+        // of the service itself there is no such name
+        self.relevant_endpoints("").find(|(_, url)| url.is_empty()).map(|(name, _)| name)
     }
 }
 
@@ -96,25 +136,16 @@ impl AccessKey {
     }
 }
 
-/// The configuration for keys with this profile; empty for the default. Nobody is asked for credentials yet.
-pub(super) async fn load(
+/// The configuration for a service (`KMS`, `S3`) with this profile; empty for the default. Without a region it is the
+/// one of the environment or the profile. Nobody is asked for credentials yet.
+pub(crate) async fn load(
     settings: &AwsSettings,
-    profile: &str,
-    region: Region,
-    limits: Limits,
-) -> Result<SdkConfig, String> {
-    configuration(settings, profile, region, limits)
-        .await
-        .map_err(|reason| format!("could not load AWS config: {reason}"))
-}
-
-async fn configuration(
-    settings: &AwsSettings,
+    service: &str,
     own_profile: &str,
-    region: Region,
+    region: Option<Region>,
     limits: Limits,
 ) -> Result<SdkConfig, String> {
-    settings.check_endpoints()?;
+    settings.check_endpoints(service)?;
     let own_profile = Some(own_profile).filter(|name| !name.is_empty());
     // with a profile on the key, the access key of the environment does not count
     let access_key = settings.access_key.as_ref().filter(|_| own_profile.is_none());
@@ -125,22 +156,31 @@ async fn configuration(
             profiles.must_have(name)?;
         }
         let asks = profiles.asks_a_service(profile) || own_profile.is_none() && settings.has_web_identity;
-        if let Some((name, _)) = settings.endpoints.iter().find(|(_, url)| asks && url.is_empty()) {
+        if let Some(name) = settings.empty_credential_endpoint().filter(|_| asks) {
             return Err(hinted(&format!("{name} is empty"), "unset it, or let it name the server to ask"));
         }
     }
     let timeouts = TimeoutConfig::builder().connect_timeout(limits.connect).build();
     let loader = aws_config::defaults(behavior())
-        .region(region.clone())
         .timeout_config(timeouts)
         .http_client(http_client(settings.ca_bundle.as_deref())?)
         // the SDK looks at the profile before it looks at web identities; the chain is ours
         .no_credentials();
+    let region = region.or_else(|| settings.region.clone().map(Region::new));
+    // no machine is asked for its region, as in the reference
+    let profile_region = || match profile {
+        Some(name) => ProfileFileRegionProvider::builder().profile_name(name).build(),
+        None => ProfileFileRegionProvider::builder().build(),
+    };
+    let loader = loader.region(match region {
+        Some(region) => RegionProviderChain::first_try(region),
+        None => RegionProviderChain::first_try(profile_region()),
+    });
     let config = match profile {
         Some(name) => loader.profile_name(name).load().await,
         None => loader.load().await,
     };
-    let sources = Sources { config: provider_config(&config, region), profile };
+    let sources = Sources { config: provider_config(&config), profile };
     let chain = match (own_profile, access_key) {
         (Some(_), _) => CredentialsProviderChain::first_try("Profile", sources.profile()),
         (None, None) => CredentialsProviderChain::first_try("WebIdentityToken", sources.web_identity())
@@ -177,10 +217,10 @@ impl Sources<'_> {
 }
 
 /// How those who are asked for credentials are reached.
-fn provider_config(config: &SdkConfig, region: Region) -> ProviderConfig {
+fn provider_config(config: &SdkConfig) -> ProviderConfig {
     let mut provider = ProviderConfig::without_region()
         .with_behavior_version(Some(behavior()))
-        .with_region(Some(region))
+        .with_region(config.region().cloned())
         .with_use_fips(config.use_fips())
         .with_use_dual_stack(config.use_dual_stack());
     if let Some(client) = config.http_client() {

@@ -1,4 +1,4 @@
-//! What AWS says when it refuses, and what helps (keys.md §5.6).
+//! What AWS says when it refuses, and what helps (keys.md §5.6, publish-audit.md §A6).
 
 use std::error::Error;
 
@@ -6,23 +6,23 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId as _;
 
-use super::super::remote::hinted;
+use crate::keys::remote::hinted;
 
 /// What was asked for.
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// As policies call it, as in `kms:Decrypt`.
-    pub(super) action: &'a str,
-    /// ARN of the key or role.
-    pub(super) resource: &'a str,
+    pub(crate) action: &'a str,
+    /// ARN of the key, role or object.
+    pub(crate) resource: &'a str,
     /// Of the key; empty for the default.
-    pub(super) profile: &'a str,
+    pub(crate) profile: &'a str,
 }
 
 /// Characters that are shown of an answer that cannot be read.
 const MOST_OF_A_BODY: usize = 300;
 
 /// The service's own answer, or why there is none, and the next step.
-pub(super) fn reason<E>(error: &SdkError<E>, asked: &Asked<'_>) -> String
+pub(crate) fn reason<E>(error: &SdkError<E>, asked: &Asked<'_>) -> String
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
@@ -65,11 +65,19 @@ impl Asked<'_> {
         Some(match code {
             "AccessDeniedException" | "AccessDenied" => {
                 let who = identity(message).unwrap_or("whose access key is used");
-                let also = if *action == "sts:AssumeRole" { "the role must trust it" } else { "the policy of the key must too" };
+                let also = match *action {
+                    "sts:AssumeRole" => "the role must trust it",
+                    "s3:PutObject" => "the policy of the bucket must not deny it",
+                    _ => "the policy of the key must too",
+                };
                 format!("the policies of the identity {who} must allow {action} on {resource}, and {also}")
             }
             "ExpiredToken" | "ExpiredTokenException" => format!("the session is over: {}", self.log_in()),
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "AuthFailure" => {
+            "NoSuchBucket" => "check the name of the bucket in the destination rule, and AWS_REGION".to_owned(),
+            "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+                "the bucket is in another region: set AWS_REGION, or the region of the profile".to_owned()
+            }
+            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" | "AuthFailure" => {
                 "AWS does not know the access key: look at the AWS_… variables, or at the profile, and that its session \
                  token belongs to it"
                     .to_owned()
@@ -94,7 +102,7 @@ impl Asked<'_> {
             }
             "InvalidKeyUsageException" => format!("{resource} must be a symmetric key for encryption"),
             "RegionDisabledException" => "activate STS in the region of the key".to_owned(),
-            "ThrottlingException" | "Throttling" | "LimitExceededException" | "KeyUnavailableException"
+            "SlowDown" | "ThrottlingException" | "Throttling" | "LimitExceededException" | "KeyUnavailableException"
             | "DependencyTimeoutException" | "KMSInternalException" => "try again later".to_owned(),
             _ => return None,
         })
@@ -126,6 +134,9 @@ fn no_answer(error: &(dyn Error + 'static), asked: &Asked<'_>) -> String {
             "the certificate is not trusted: AWS_CA_BUNDLE or SSL_CERT_FILE name one file of certificates to trust",
         );
     }
+    if text.contains("region must be set") {
+        return hinted(&text, "set AWS_REGION, or the region of the profile");
+    }
     let connection = parts(error).find_map(|part| part.downcast_ref::<ConnectorError>());
     match connection {
         Some(failed) if failed.is_timeout() || failed.is_io() => hinted(
@@ -156,7 +167,7 @@ fn no_credentials(error: &CredentialsError, asked: &Asked<'_>) -> String {
 }
 
 /// All parts of an error, the outermost first. Many repeat what they contain.
-pub(super) fn chain_text(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain_text(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for part in parts(error).map(ToString::to_string) {
         // one shows the whole request, and that holds the data key
