@@ -270,6 +270,29 @@ fn refusals_say_what_helps() {
 }
 
 #[test]
+fn a_busy_service_is_asked_again() {
+    let cloud = Huawei::new();
+    let desk = somebody(&cloud);
+    for status in [429, 500, 502, 503, 504] {
+        cloud.trouble(1, status);
+        desk.seal(&key());
+    }
+    cloud.trouble(100, 429);
+    let before = cloud.requests().len();
+    desk.cannot_encrypt(
+        &key(),
+        &["The throttling threshold has been reached.", "(HTTP 429", "try again later"],
+    );
+    assert_eq!(
+        cloud.requests()[before..].iter().filter(|line| line.ends_with("/kms/encrypt-data")).count(),
+        4
+    );
+    // but not for longer than the user wants, who then learns why
+    let hurried = somebody(&cloud).with("SOPS_KMS_TIMEOUT", "600ms");
+    hurried.cannot_encrypt(&key(), &["(HTTP 429"]);
+}
+
+#[test]
 fn answers_that_are_none_are_named() {
     let answers = |body: &'static str| {
         let server = Server::http(move |_| Response::text(200, body));

@@ -84,7 +84,8 @@ fn what_was_changed_is_not_decrypted() {
 #[test]
 fn a_busy_server_is_asked_again() {
     let desk = Desk::new();
-    desk.gcp.trouble(2, 503, "UNAVAILABLE");
+    desk.gcp.trouble(1, 503, "UNAVAILABLE");
+    desk.gcp.trouble(1, 429, "RESOURCE_EXHAUSTED");
     desk.seal();
     assert_eq!(desk.gcp.calls(), 3);
     desk.gcp.trouble(100, 503, "UNAVAILABLE");

@@ -33,6 +33,8 @@ struct State {
     /// Those that IAM knows by the name of the region.
     projects: Vec<String>,
     metadata: Metadata,
+    /// So many calls for keys are answered with this.
+    trouble: (usize, u16),
 }
 
 struct User {
@@ -62,6 +64,7 @@ impl Huawei {
             users: BTreeMap::new(),
             projects: vec![PROJECT.to_owned()],
             metadata: Metadata::WithTokens,
+            trouble: (0, 200),
         }));
         let handler = {
             let state = state.clone();
@@ -96,6 +99,11 @@ impl Huawei {
 
     pub(crate) fn metadata(&self, metadata: Metadata) {
         self.state().metadata = metadata;
+    }
+
+    /// Answers the next calls for keys with this status instead.
+    pub(crate) fn trouble(&self, times: usize, status: u16) {
+        self.state().trouble = (times, status);
     }
 
     pub(crate) fn add_key(&self, id: &str) {
@@ -167,6 +175,10 @@ impl State {
                         Ok(_) if project != PROJECT => refuse(403, "APIGW.0302", "The project is not yours."),
                         Ok(user) if !user.allowed => {
                             refuse(403, "KMS.0302", "Policy doesn't allow kms:cmk:crypto to be performed.")
+                        }
+                        Ok(_) if self.trouble.0 > 0 => {
+                            self.trouble.0 -= 1;
+                            refuse(self.trouble.1, "APIGW.0308", "The throttling threshold has been reached.")
                         }
                         Ok(_) => self.kms(action, &request.json()),
                     }
