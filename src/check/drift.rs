@@ -1,6 +1,6 @@
 //! What the metadata of a file say other than its creation rule.
 
-use super::{Code, Finding, Position, Subject};
+use super::{Code, Finding, Position};
 use crate::config::ResolvedRule;
 use crate::keys::{Key, KeyGroup, compare};
 use crate::mac::Coverage;
@@ -34,15 +34,24 @@ pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding>
     findings
 }
 
+/// The file, as commands that mend it are told of it.
+pub(super) struct File<'a> {
+    pub(super) format: Format,
+    /// With flags for the formats of input and output.
+    pub(super) shown: &'a str,
+    /// With the one flag that `updatekeys` has.
+    pub(super) shown_for_keys: &'a str,
+}
+
 pub(super) fn drift(
-    subject: &Subject<'_>,
+    file: &File<'_>,
     metadata: &Metadata,
     rule: &ResolvedRule,
     at: Option<Position>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     // binary files have nothing to select (stores.md §4)
-    if Format::from_path(subject.path) != Format::Binary {
+    if file.format != Format::Binary {
         let message = selection(metadata, rule);
         findings.extend(message.map(|message| Finding {
             code: Code::SelectionDrift,
@@ -50,7 +59,7 @@ pub(super) fn drift(
             message,
             fix: format!(
                 "decrypt the file and encrypt it again: rsops decrypt --in-place {0} && rsops encrypt --in-place {0}",
-                subject.shown
+                file.shown
             ),
         }));
     }
@@ -58,7 +67,7 @@ pub(super) fn drift(
         code: Code::RecipientDrift,
         position: at,
         message,
-        fix: format!("rsops updatekeys {}", subject.shown),
+        fix: format!("rsops updatekeys {}", file.shown_for_keys),
     }));
     findings
 }

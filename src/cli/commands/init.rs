@@ -17,7 +17,7 @@ use crate::cli::error::CommandError;
 use crate::cli::options::KeyOptions;
 use crate::cli::place::current_directory;
 use crate::cli::prompt::confirm;
-use crate::cli::repository;
+use crate::cli::repository::{self, Which};
 use crate::cli::ui::Ui;
 use crate::cli::write_file::{write_file, write_new_private};
 
@@ -137,7 +137,7 @@ impl Init {
 
 /// Files of the folder that could hold secrets, relative to it.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, CommandError> {
-    Ok(repository::files(folder, &[])?.into_iter().map(|candidate| candidate.path).collect())
+    Ok(repository::files(folder, Path::new("."), Which::NotIgnored)?.paths)
 }
 
 impl Step {

@@ -4,6 +4,7 @@ use std::io;
 
 use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
 use rsops::keys::WrapFailure;
+use rsops::store::Format;
 
 use super::{AuditError, CommandError, ExecError};
 use crate::cli::editor::EditorError;
@@ -51,6 +52,19 @@ impl CommandError {
                     .to_owned()
             }
             Self::IsDirectory(_) => "--recursive works on the files in it".to_owned(),
+            Self::Repository { .. } => {
+                "only git knows which files are tracked and which are ignored, so nothing was looked at".to_owned()
+            }
+            Self::NothingIn(_) => {
+                "files that Git ignores do not count; `rsops check --all` looks at those that are not tracked".to_owned()
+            }
+            Self::NotStaged(_) => "`git add` makes a file part of the next commit".to_owned(),
+            Self::Disguised { written, .. } => format!(
+                "work on it alone with --input-type {0} (and --output-type {0}, but for updatekeys), or give it a name that \
+                 ends in .{1}",
+                written.name(),
+                if *written == Format::Dotenv { "env" } else { written.name() }
+            ),
             Self::OutputIsInput(_) => "change files where they are with --in-place".to_owned(),
             Self::ManyToStdout => "change them where they are with --in-place".to_owned(),
             #[cfg(feature = "age")]

@@ -80,7 +80,19 @@ impl fmt::Display for CommandError {
                 let plural = |n: &usize| if *n == 1 { "" } else { "s" };
                 write!(f, "{findings} finding{} in {files} file{}", plural(findings), plural(files))
             }
-            Self::Git(reason) => f.write_str(reason),
+            Self::Git(reason) | Self::Walk(reason) => f.write_str(reason),
+            Self::Repository { folder, reason } => {
+                write!(f, "{} is in a repository that git does not read: {reason}", folder.display())
+            }
+            Self::NothingIn(path) => write!(f, "there is no file to look at in {}", path.display()),
+            Self::NotStaged(path) => write!(f, "the next commit knows nothing of {}", path.display()),
+            Self::BrokenConfiguration { path, reason } => write!(f, "{}: {reason}", path.display()),
+            Self::Disguised { read_as, written } => write!(
+                f,
+                "this is an encrypted file of the format {}, but it is read as {}",
+                written.name(),
+                read_as.name()
+            ),
             Self::AllowGlob { glob, reason } => write!(f, "rsops.check.allow has a bad glob, {glob:?}: {reason}"),
             #[cfg(feature = "keyservice")]
             Self::Listen(error) => write!(f, "Error running keyservice: {error}"),
