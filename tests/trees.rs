@@ -397,6 +397,10 @@ fn files_of_folders_go_with_the_nearest_configuration_and_named_files_with_that_
     // as sops does
     succeed(&scratch, &["encrypt", "-i", "secrets/team/y.json"]);
     assert!(scratch.text("secrets/team/y.json").contains(&alice));
+    scratch.write("secrets/team/x.json", b"{\"a\": 1}");
+    succeed(&scratch, &["encrypt", "-i", "--recursive", "secrets", "secrets/team/x.json"]);
+    let named = scratch.text("secrets/team/x.json");
+    assert!(named.contains(&alice) && !named.contains(&bob), "{named}");
     // what has a rule goes by it, what has none stays
     let before = scratch.text("secrets/team/y.json");
     let outcome = scratch

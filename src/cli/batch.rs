@@ -87,22 +87,13 @@ impl BatchOptions {
         }
         let folder = current_directory()?;
         let mut entries = Vec::new();
-        let mut failures = Vec::new();
+        let mut folders = Vec::new();
         let mut known = HashSet::new();
         for file in files {
             let full = folder.join(file);
             match fs::metadata(&full) {
                 Err(_) => return Err(CommandError::NoSuchFile(file.clone())),
-                Ok(metadata) if metadata.is_dir() && self.recursive => {
-                    let listing = repository::files(&folder, file, Which::NotIgnored)?;
-                    if listing.paths.is_empty() && listing.failures.is_empty() {
-                        return Err(CommandError::NothingIn(file.clone()));
-                    }
-                    let paths = listing.paths.into_iter().filter(|path| !is_temporary(path));
-                    let paths = paths.filter(|path| known.insert(resolved(folder.join(path))));
-                    entries.extend(paths.map(|path| Entry { path, named: false }));
-                    failures.extend(listing.failures);
-                }
+                Ok(metadata) if metadata.is_dir() && self.recursive => folders.push(file),
                 Ok(metadata) if metadata.is_dir() => return Err(CommandError::IsDirectory(file.clone())),
                 Ok(_) => {
                     // `x` and `./x` are one file
@@ -111,6 +102,18 @@ impl BatchOptions {
                     }
                 }
             }
+        }
+        let mut failures = Vec::new();
+        // a file that is named too stays one that is named
+        for file in folders {
+            let listing = repository::files(&folder, file, Which::NotIgnored)?;
+            if listing.paths.is_empty() && listing.failures.is_empty() {
+                return Err(CommandError::NothingIn(file.clone()));
+            }
+            let paths = listing.paths.into_iter().filter(|path| !is_temporary(path));
+            let paths = paths.filter(|path| known.insert(resolved(folder.join(path))));
+            entries.extend(paths.map(|path| Entry { path, named: false }));
+            failures.extend(listing.failures);
         }
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let jobs = self.jobs.map_or((WAITING * processors).min(MOST_JOBS), NonZeroUsize::get);

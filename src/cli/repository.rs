@@ -63,7 +63,7 @@ pub(super) fn is_repository(folder: &Path) -> Result<bool, CommandError> {
         },
         Ok(output) => {
             let reason = message(&output.stderr);
-            let none_here = reason.contains("not a git repository");
+            let none_here = reason.to_lowercase().contains("not a git repository");
             // who sets it wants no repository to be found above
             let is_confined = env::var_os("GIT_CEILING_DIRECTORIES").is_some();
             if none_here && !is_pinned() && (is_confined || !has_repository_above(folder)) {
@@ -288,7 +288,13 @@ fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder).stdin(Stdio::null());
     // what is asked is read by a program, and so is what it complains of
-    command.args(["-c", "core.quotePath=false"]).env("LC_ALL", "C");
+    command.args(["-c", "core.quotePath=false", "-c", "diff.relative=false", "-c", "color.ui=false"]);
+    command.env("LC_ALL", "C");
+    // it may be asked while somebody else is at the index
+    command.env("GIT_OPTIONAL_LOCKS", "0");
+    for kind in ["LITERAL", "GLOB", "NOGLOB", "ICASE"] {
+        command.env_remove(format!("GIT_{kind}_PATHSPECS"));
+    }
     command
 }
 

@@ -59,6 +59,24 @@ fn a_fix_names_no_configuration_that_is_found_anyway() {
     assert_eq!(fixes(&repository), ["rsops encrypt --in-place secrets/x.yaml"]);
 }
 
+#[test]
+fn a_fix_carries_the_configuration_that_was_named() {
+    let repository = Repository::new();
+    repository
+        .write("rules/all.yaml", &repository.scratch.text(".sops.yaml").replace("^secrets/", "secrets/"));
+    repository.write("secrets/x.yaml", "a: 1\n");
+    let fix = |arguments: &[&str], variable: &str| {
+        let call =
+            repository.scratch.call([&["check"], arguments].concat()).variable("SOPS_CONFIG", variable);
+        String::from_utf8(call.outcome().stdout).expect("text")
+    };
+    let flag = "--in-place --config rules/all.yaml secrets/x.yaml\n";
+    assert!(fix(&["--config", "rules/all.yaml"], "").ends_with(flag));
+    // commands read the variable too
+    assert!(fix(&[], "rules/all.yaml").ends_with("--in-place secrets/x.yaml\n"));
+    assert!(fix(&["--config", "rules/all.yaml"], ".sops.yaml").ends_with(flag));
+}
+
 /// Guards against a finding that stands in the way of all others.
 #[test]
 fn a_broken_configuration_is_a_finding_and_the_other_files_are_checked() {

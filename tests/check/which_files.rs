@@ -227,6 +227,36 @@ fn the_temporary_index_of_a_hook_counts() {
     assert!(!committed && text.contains("secrets/x.yaml: plaintext-file"), "{text}");
 }
 
+/// Guards against settings of people that change what git answers.
+#[test]
+fn no_setting_of_git_hides_a_file() {
+    let repository = Repository::new();
+    repository.write("secrets/new.yaml", "a: 1\n");
+    repository.write("sub/x", "x");
+    for (name, value) in [
+        ("diff.relative", "true"),
+        ("color.ui", "always"),
+        ("color.diff", "always"),
+        ("diff.renames", "copies"),
+        ("diff.external", "true"),
+        ("core.quotePath", "true"),
+        ("core.pager", "true"),
+    ] {
+        repository.git(&["config", name, value]);
+    }
+    for kind in ["LITERAL", "NOGLOB", "ICASE", "GLOB"] {
+        let call = repository.scratch.call(["check", "--staged"]);
+        let call = call.variable(&format!("GIT_{kind}_PATHSPECS"), "1");
+        let output = call
+            .command()
+            .current_dir(repository.scratch.folder().join("sub"))
+            .output()
+            .expect("the program");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.starts_with("../secrets/new.yaml: plaintext-file"), "{kind}: {text}");
+    }
+}
+
 #[test]
 fn what_is_only_announced_is_not_committed() {
     let repository = Repository::new();

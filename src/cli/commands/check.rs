@@ -145,7 +145,7 @@ impl Check {
                 Ok(found) if found.is_dir() => {
                     let listing = files(folder, path, which)?;
                     if !self.paths.is_empty() && listing.paths.is_empty() && listing.failures.is_empty() {
-                        return Err(CommandError::NothingIn(path.clone()));
+                        return Err(self.nothing_in(path));
                     }
                     paths.extend(listing.paths);
                     failures.extend(listing.failures);
@@ -157,6 +157,17 @@ impl Check {
         let mut known = HashSet::new();
         let paths = paths.into_iter().filter(|path| known.insert(absolute(folder, path)));
         Ok(paths.map(|path| Candidate { path, content: Content::WorkTree }).collect())
+    }
+
+    fn nothing_in(&self, path: &Path) -> CommandError {
+        let error = CommandError::NothingIn(path.to_owned());
+        match self.all {
+            true => error,
+            false => CommandError::Hinted {
+                error: Box::new(error),
+                hint: "--all looks at files that are not tracked too".to_owned(),
+            },
+        }
     }
 }
 

@@ -55,9 +55,7 @@ impl CommandError {
             Self::Repository { .. } => {
                 "only git knows which files are tracked and which are ignored, so nothing was looked at".to_owned()
             }
-            Self::NothingIn(_) => {
-                "files that Git ignores do not count; `rsops check --all` looks at those that are not tracked".to_owned()
-            }
+            Self::NothingIn(_) => "files that Git ignores do not count, unless they are named".to_owned(),
             Self::NotStaged(_) => "`git add` makes a file part of the next commit".to_owned(),
             Self::Disguised { written, .. } => format!(
                 "work on it alone with --input-type {0} (and --output-type {0}, but for updatekeys), or give it a name that \

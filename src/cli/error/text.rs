@@ -82,7 +82,7 @@ impl fmt::Display for CommandError {
             }
             Self::Git(reason) | Self::Walk(reason) => f.write_str(reason),
             Self::Repository { folder, reason } => {
-                write!(f, "{} is in a repository that git does not read: {reason}", folder.display())
+                write!(f, "git does not tell the files of {}: {reason}", folder.display())
             }
             Self::NothingIn(path) => write!(f, "there is no file to look at in {}", path.display()),
             Self::NotStaged(path) => write!(f, "the next commit knows nothing of {}", path.display()),
