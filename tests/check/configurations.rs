@@ -114,3 +114,23 @@ fn a_configuration_that_is_a_link_counts_for_the_next_commit_too() {
     repository.write("secrets/x.yaml", "a: 1\n");
     assert_eq!(repository.codes(&["--staged"]), ["secrets/x.yaml plaintext-file"]);
 }
+
+/// Guards against the first commit of somebody who forgot to add the rules.
+#[test]
+fn rules_that_nobody_has_added_yet_are_better_than_none() {
+    let repository = Repository::new();
+    repository.write("secrets/x.yaml", "a: 1\n");
+    repository.git(&["rm", "--quiet", "--cached", ".sops.yaml"]);
+    assert_eq!(repository.codes(&["--staged"]), ["secrets/x.yaml plaintext-file"]);
+    repository.git(&["add", "--force", ".sops.yaml"]);
+    repository.scratch.write("secrets/.sops.yaml", b"creation_rules: []\n");
+    assert_eq!(repository.codes(&["--staged"]), ["secrets/x.yaml plaintext-file"]);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_configuration_is_no_configuration() {
+    let repository = Repository::new();
+    repository.write("secrets/.sops.yaml/x", "x");
+    repository.write("secrets/x.yaml", "a: 1\n");
+    assert_eq!(repository.check(&[])[0], at("broken-configuration", "secrets/.sops.yaml", 0, 0));
+}

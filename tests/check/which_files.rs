@@ -86,6 +86,13 @@ fn a_repository_without_a_work_tree_is_an_error() {
     let scratch = Scratch::new();
     scratch.call_other("git", ["init", "--quiet", "--bare"]).stdout();
     refused(&scratch.call(["check"]).outcome(), 1, &["without a work tree"]);
+    // which does not matter for what lies elsewhere
+    let scratch = Scratch::new();
+    scratch.call_other("git", ["init", "--quiet", "--bare", ".git"]).stdout();
+    scratch.call_other("git", ["init", "--quiet", "tree"]).stdout();
+    scratch.write("tree/k8s.yaml", b"kind: Secret\ndata:\n  p: cQ==\n");
+    let outcome = scratch.call(["check", "--all", "tree"]).outcome();
+    assert!(String::from_utf8_lossy(&outcome.stdout).starts_with("tree/k8s.yaml:3:3: kubernetes-secret"));
 }
 
 /// Guards against files that tools for searching ignore and git does not.

@@ -74,14 +74,10 @@ impl Check {
     pub(crate) fn run(self) -> Result<(), CommandError> {
         let ui = Arc::new(Ui::new(self.global.verbose));
         let folder = current_directory()?;
-        let is_repository = is_repository(&folder)?;
         let mut failures = Vec::new();
-        let candidates = match (self.staged, is_repository) {
-            (true, true) => self.staged(&folder)?,
-            (true, false) => {
-                return Err(CommandError::Git("--staged needs a repository, and this is none".to_owned()));
-            }
-            (false, _) => self.on_disk(&folder, &mut failures)?,
+        let candidates = match self.staged {
+            true => self.staged(&folder)?,
+            false => self.on_disk(&folder, &mut failures)?,
         };
         let verifier = match self.verify {
             true => Some(Verifier {
@@ -112,8 +108,7 @@ impl Check {
         }
         let findings = inspection.finish();
         ui.info(Component::Cmd, "Check finished", &[("findings", &findings.len().to_string())]);
-        let root = if is_repository { top_level(&folder)? } else { folder };
-        ui.print(render(&findings, self.format, &root).as_bytes())?;
+        ui.print(render(&findings, self.format, &self.root(&folder)).as_bytes())?;
         failures.iter().for_each(CommandError::print);
         let files: HashSet<&PathBuf> = findings.iter().map(|located| &located.path).collect();
         match findings.len() {
@@ -124,6 +119,9 @@ impl Check {
     }
 
     fn staged(&self, folder: &Path) -> Result<Vec<Candidate>, CommandError> {
+        if !is_repository(folder)? {
+            return Err(CommandError::Git("--staged needs a repository, and this is none".to_owned()));
+        }
         match unknown_to_index(folder, &self.paths)? {
             Some(path) => Err(CommandError::NotStaged(path)),
             None => staged(folder, &self.paths),
@@ -157,6 +155,15 @@ impl Check {
         let mut known = HashSet::new();
         let paths = paths.into_iter().filter(|path| known.insert(absolute(folder, path)));
         Ok(paths.map(|path| Candidate { path, content: Content::WorkTree }).collect())
+    }
+
+    /// Where paths begin for those who know nothing of a working directory.
+    fn root(&self, folder: &Path) -> PathBuf {
+        let top = match self.format {
+            Format::Human | Format::Json => None,
+            Format::Sarif | Format::Github => top_level(folder).ok(),
+        };
+        top.unwrap_or_else(|| folder.to_owned())
     }
 
     fn nothing_in(&self, path: &Path) -> CommandError {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,7 +69,8 @@ pub(super) struct Rules {
     /// What commands find from the working directory.
     found: Option<PathBuf>,
     named: Option<Arc<Configured>>,
-    nearest: Nearest<Result<Arc<Configured>, Broken>>,
+    committed: Nearest<Result<Arc<Configured>, Broken>>,
+    on_disk: Nearest<Result<Arc<Configured>, Broken>>,
 }
 
 /// The configurations of the next commit, all read at once: to ask git for each folder would take most of the time.
@@ -91,8 +93,14 @@ impl Rules {
     ) -> Result<Self, CommandError> {
         let variable = env::var_os("SOPS_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         let found = variable.or_else(|| search(folder).found).map(|path| absolute(folder, &path));
-        let mut rules =
-            Self { folder: folder.to_owned(), staged, found, named: None, nearest: Nearest::default() };
+        let mut rules = Self {
+            folder: folder.to_owned(),
+            staged,
+            found,
+            named: None,
+            committed: Nearest::default(),
+            on_disk: Nearest::default(),
+        };
         if let Some(path) = options.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             let config = Config::load(folder, path).map_err(CommandError::Config)?;
             let allowed = Configured::allowed(&config)?;
@@ -106,33 +114,45 @@ impl Rules {
         if let Some(named) = &self.named {
             return Some(Ok(named.clone()));
         }
-        let mut nearest = std::mem::take(&mut self.nearest);
-        let found = nearest.of(directory, |file| self.read(file));
-        self.nearest = nearest;
+        let mut committed = mem::take(&mut self.committed);
+        let found = committed.of(directory, |file| self.read_committed(file));
+        self.committed = committed;
+        if found.is_some() {
+            return found;
+        }
+        // one above the repository, or a new one that nobody has added yet
+        let mut on_disk = mem::take(&mut self.on_disk);
+        let found = on_disk.of(directory, |file| self.read(file));
+        self.on_disk = on_disk;
         found
     }
 
-    fn read(&self, file: &Path) -> Option<Result<Arc<Configured>, Broken>> {
-        let path = relative(&self.folder, file);
-        let config = match &self.staged {
-            // what is not committed does not count for what is
+    /// What is not committed does not count for what is.
+    fn read_committed(&self, file: &Path) -> Option<Result<Arc<Configured>, Broken>> {
+        match &self.staged {
             Some(Staged { top, configurations }) if file.starts_with(top) => {
                 match configurations.get(file)? {
-                    Some(bytes) => Config::parse(file, bytes),
-                    None => Config::load(&self.folder, &path),
+                    Some(bytes) => Some(self.usable(file, Config::parse(file, bytes))),
+                    None => self.read(file),
                 }
             }
-            _ if file.metadata().is_err() => return None,
-            _ => Config::load(&self.folder, &path),
-        };
-        let config = match config {
-            Ok(config) => config,
-            Err(error) => return Some(Err(Broken::new(&path, &error))),
-        };
-        Some(match Configured::allowed(&config) {
+            Some(_) => None,
+            None => self.read(file),
+        }
+    }
+
+    fn read(&self, file: &Path) -> Option<Result<Arc<Configured>, Broken>> {
+        file.metadata().ok()?;
+        Some(self.usable(file, Config::load(&self.folder, &relative(&self.folder, file))))
+    }
+
+    fn usable(&self, file: &Path, config: Result<Config, ConfigError>) -> Result<Arc<Configured>, Broken> {
+        let path = relative(&self.folder, file);
+        let config = config.map_err(|error| Broken::new(&path, &error))?;
+        match Configured::allowed(&config) {
             Ok(allowed) => Ok(Arc::new(self.configured(file.to_owned(), config, allowed))),
             Err(error) => Err(Broken { path, reason: error.to_string(), line: None }),
-        })
+        }
     }
 
     fn configured(&self, file: PathBuf, config: Config, allowed: GlobSet) -> Configured {
