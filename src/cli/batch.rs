@@ -125,8 +125,14 @@ impl BatchOptions {
 /// How the files begin that `write_file` puts in the place of others. A run that was killed leaves some behind.
 const TEMPORARY: &[u8] = b".rsops-";
 
-fn is_temporary(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY))
+/// Letters that follow, other ones each time.
+const RANDOM: usize = 6;
+
+/// Whether it is one of those.
+pub(super) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.strip_prefix(TEMPORARY)
+        .is_some_and(|rest| rest.len() == RANDOM && rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// The path under which a file is known, however it was named.

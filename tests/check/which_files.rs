@@ -135,6 +135,7 @@ fn names_that_are_no_text_survive_in_every_format() {
     let sarif: Value = serde_json::from_str(&output("sarif")).expect("JSON");
     let location = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
     assert_eq!(location["artifactLocation"]["uri"], "secrets/%FF%25%0A.yaml");
+    assert_eq!(location["artifactLocation"]["uriBaseId"], "%SRCROOT%");
     assert!(output("github").starts_with("::error file=secrets/\u{FFFD}%25%0A.yaml,"));
     assert!(output("human").contains("rsops encrypt --in-place $'secrets/\\xff%\\x0a.yaml'"));
 }
@@ -148,6 +149,7 @@ fn github_is_told_paths_from_the_top_of_the_repository() {
         (&["--format", "github"][..], "::error file=secrets/x.yaml,"),
         (&["--format", "sarif"], "\"uri\": \"secrets/x.yaml\""),
         (&["--format", "json"], "\"path\": \"../secrets/x.yaml\""),
+        (&["--format", "sarif", "."], "\"results\": []"),
     ] {
         let call = repository.scratch.call([&["check", "--staged"], arguments].concat());
         let mut command = call.command();
@@ -346,6 +348,13 @@ fn other_repositories_inside_are_checked_when_they_are_named() {
     assert_eq!(repository.codes(&["--allow", "plaintext-file"]), [""; 0]);
     assert_eq!(repository.codes(&["inner"]), ["inner/secrets/x.yaml kubernetes-secret"]);
     assert_eq!(repository.codes(&["--all", "inner"]), ["inner/secrets/x.yaml kubernetes-secret"]);
+}
+
+#[test]
+fn what_a_killed_command_left_behind_is_found() {
+    let repository = Repository::new();
+    repository.write("secrets/.rsops-x1Y2z3", "a: 1\n");
+    assert_eq!(repository.codes(&["--staged"]), ["secrets/.rsops-x1Y2z3 leftover"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use rsops::tree::Source;
 use self::rules::{Broken, Configured, Rules, Staged};
 use self::verifier::Verifier;
 use self::words::quoted;
+use crate::cli::batch::is_temporary;
 use crate::cli::error::CommandError;
 use crate::cli::findings::{Format, Located, render};
 use crate::cli::options::{DecryptionOptions, GlobalOptions, KeyServiceOptions, path};
@@ -214,6 +215,16 @@ fn index_contents(folder: &Path, candidates: &[Candidate]) -> Result<HashMap<Str
     Ok(contents.into_iter().map(|(name, bytes)| (name, bytes.into())).collect())
 }
 
+/// A file of `write_file` that nobody has put in its place: `git add --all` would take it.
+fn left_behind(path: &Path) -> Finding {
+    Finding {
+        code: Code::Leftover,
+        position: None,
+        message: "a command that was killed left this file behind; it may hold plaintext".to_owned(),
+        fix: format!("rm {}", quoted(path)),
+    }
+}
+
 /// The look at all files.
 struct Inspection<'a> {
     folder: &'a Path,
@@ -240,6 +251,10 @@ impl Inspection<'_> {
             }
         };
         if configured.as_ref().is_some_and(|configured| configured.allows(&full)) {
+            return;
+        }
+        if is_temporary(path) {
+            self.keep(path, vec![left_behind(path)]);
             return;
         }
         let flag = configured.as_ref().map_or("", |configured| configured.flag.as_str());

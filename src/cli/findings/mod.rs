@@ -35,9 +35,9 @@ pub(super) enum Format {
 }
 
 impl Located {
-    /// As GitHub wants it, which knows nothing of a working directory.
+    /// As GitHub wants it, which knows nothing of a working directory. What lies elsewhere has its full path.
     fn below(&self, root: &Path) -> &Path {
-        self.full.strip_prefix(root).unwrap_or(&self.path)
+        self.full.strip_prefix(root).unwrap_or(&self.full)
     }
 }
 

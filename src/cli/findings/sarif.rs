@@ -35,7 +35,7 @@ pub(super) fn log(findings: &[Located], root: &Path) -> Value {
 
 fn result(located: &Located, root: &Path) -> Value {
     let finding = &located.finding;
-    let mut location = json!({ "artifactLocation": { "uri": uri(located.below(root)) } });
+    let mut location = json!({ "artifactLocation": artifact(located.below(root)) });
     if let Some(at) = finding.position {
         location["region"] = json!({ "startLine": at.line, "startColumn": at.column });
     }
@@ -46,4 +46,12 @@ fn result(located: &Located, root: &Path) -> Value {
         "message": { "text": format!("{}\nfix: {}", finding.message, finding.fix) },
         "locations": [{ "physicalLocation": location }],
     })
+}
+
+/// Where a file is; relative to the sources as a whole, where it lies in them.
+fn artifact(path: &Path) -> Value {
+    match path.is_absolute() {
+        true => json!({ "uri": format!("file://{}", uri(path)) }),
+        false => json!({ "uri": uri(path), "uriBaseId": "%SRCROOT%" }),
+    }
 }
