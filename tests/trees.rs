@@ -232,6 +232,20 @@ fn a_failure_does_not_stop_the_others() {
 }
 
 #[test]
+fn what_fails_alike_is_explained_once() {
+    let scratch = sealed();
+    let outcome = scratch.call(["decrypt", "-i", "--recursive", "--jobs", "1", "."]).outcome();
+    assert_eq!(outcome.ending, Ending::Exited(1));
+    let said = outcome.messages();
+    assert_eq!(said.matches("Failed to get the data key").count(), 1, "{said}");
+    let [first, others @ ..] = NAMES;
+    assert!(said.contains(&format!("{first}: Failed to get the data key")), "{said}");
+    for other in others {
+        assert!(said.contains(&format!("{other}: failed as {first} did\n")), "{said}");
+    }
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_before_anything_is_done() {
     let scratch = sealed();
     let before = all(&scratch);

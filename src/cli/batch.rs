@@ -1,6 +1,6 @@
 //! Commands on many files: which ones, several at a time, and what became of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
@@ -235,6 +235,8 @@ struct Progress {
     changed: usize,
     unchanged: usize,
     failed: usize,
+    /// What has been said of failures, and of which file first.
+    said: HashMap<String, PathBuf>,
     /// When the line on the terminal was last written; none if there is no terminal.
     shown: Option<Instant>,
 }
@@ -245,7 +247,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 impl Progress {
     fn new(files: usize) -> Self {
         let shown = std::io::stderr().is_terminal().then(Instant::now);
-        Self { files, tried: 0, changed: 0, unchanged: 0, failed: 0, shown }
+        Self { files, tried: 0, changed: 0, unchanged: 0, failed: 0, said: HashMap::new(), shown }
     }
 
     /// Folders into which nobody could look.
@@ -270,7 +272,7 @@ impl Progress {
             Err(error) => {
                 self.failed += 1;
                 self.clear(batch);
-                error.print_for(&entry.path);
+                self.say_failure(batch, &entry.path, &error);
             }
         }
         if let Some(shown) = self.shown
@@ -278,6 +280,21 @@ impl Progress {
         {
             batch.ui.status(&format!("{} of {} files", self.tried, self.files));
             self.shown = Some(Instant::now());
+        }
+    }
+
+    /// A key that is missing is missing for each file: what takes several lines is said once.
+    fn say_failure(&mut self, batch: &Batch, path: &Path, error: &CommandError) {
+        let text = error.in_full();
+        match self.said.get(&text) {
+            Some(first) if text.lines().nth(1).is_some() => {
+                let [path, first] = [path, first].map(|path| printable(&path.display().to_string()));
+                batch.ui.note(&format!("{path}: failed as {first} did"));
+            }
+            _ => {
+                error.print_for(path);
+                self.said.insert(text, path.to_owned());
+            }
         }
     }
 

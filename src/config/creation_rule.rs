@@ -1,10 +1,12 @@
 //! How new files are encrypted: `creation_rules` (config.md §3, §4).
 
+use std::sync::OnceLock;
+
 use super::ConfigError;
 use super::decode::{Decode, Decoder, KeyList};
 use super::key_group::GroupRule;
 use crate::keys::{Common, KeyGroup, Kind};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, PatternError};
 use crate::selection::Selectors;
 use crate::store::yaml::NodeId;
 
@@ -56,7 +58,7 @@ impl CreationRule {
             });
         }
         let rule = Self {
-            path: PathRegex { line: fields.line(), text: fields.text("path_regex")? },
+            path: PathRegex::new(fields.text("path_regex")?, fields.line()),
             keys,
             aws_profile: fields.text("aws_profile")?,
             key_groups: fields.list("key_groups", GroupRule::read)?,
@@ -125,25 +127,33 @@ impl CreationRule {
     }
 }
 
-/// For which paths a rule is meant. It is compiled when the rule is reached: later rules may hold anything.
+/// For which paths a rule is meant.
 pub(super) struct PathRegex {
     /// Empty: for all.
     pub(super) text: String,
     /// Line of the rule.
     pub(super) line: u32,
+    /// Made when the rule is first reached: later rules may hold anything.
+    compiled: OnceLock<Result<Pattern, PatternError>>,
 }
 
 impl PathRegex {
+    pub(super) fn new(text: String, line: u32) -> Self {
+        Self { text, line, compiled: OnceLock::new() }
+    }
+
     pub(super) fn matches(&self, subject: &[u8]) -> Result<bool, ConfigError> {
         if self.text.is_empty() {
             return Ok(true);
         }
-        let pattern = Pattern::new(&self.text).map_err(|error| ConfigError::BadPathRegex {
-            pattern: self.text.clone(),
-            line: self.line,
-            reason: error.to_string(),
-        })?;
-        Ok(pattern.matches(subject))
+        match self.compiled.get_or_init(|| Pattern::new(&self.text)) {
+            Ok(pattern) => Ok(pattern.matches(subject)),
+            Err(error) => Err(ConfigError::BadPathRegex {
+                pattern: self.text.clone(),
+                line: self.line,
+                reason: error.to_string(),
+            }),
+        }
     }
 }
 

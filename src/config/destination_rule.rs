@@ -72,7 +72,7 @@ impl DestinationRule {
     pub(super) fn read(decoder: &mut Decoder<'_, '_>, id: NodeId) -> Decode<Self> {
         let mut fields = decoder.mapping(id, "a destination rule")?;
         let rule = Self {
-            path: PathRegex { line: fields.line(), text: fields.text("path_regex")? },
+            path: PathRegex::new(fields.text("path_regex")?, fields.line()),
             s3_bucket: fields.text("s3_bucket")?,
             s3_prefix: fields.text("s3_prefix")?,
             gcs_bucket: fields.text("gcs_bucket")?,

@@ -504,6 +504,12 @@ impl CommandError {
         }
     }
 
+    /// What happened and what to do, as a text.
+    pub(super) fn in_full(&self) -> String {
+        let hint = self.hint().map(|hint| format!("\nhint: {}", as_called(&hint)));
+        format!("{self}{}", hint.unwrap_or_default())
+    }
+
     /// What happened, without the next step.
     fn say(&self, prefix: &str) {
         match self {

@@ -79,10 +79,30 @@ impl Identity {
     }
 }
 
+/// The points of Curve25519 and of its twist whose order divides the cofactor, but for 0 and ±1: u as it is encoded.
+const ORDER_EIGHT: [[u8; 32]; 2] = [
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda,
+        0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04,
+        0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+];
+
 /// Whether a Diffie-Hellman with this point gives zero whatever the secret is: then it protects nothing.
+///
+/// A list, because to try costs as much as to wrap a key.
 pub(super) fn is_low_order(point: &[u8]) -> bool {
-    // any clamped scalar is a multiple of the cofactor
-    point.try_into().is_ok_and(|point| MontgomeryPoint(point).mul_clamped([0; 32]).0 == [0; 32])
+    let Ok(mut u) = <[u8; 32]>::try_from(point) else { return false };
+    // X25519 does not look at the highest bit (RFC 7748 §5)
+    u[31] &= 0x7f;
+    let [low, middle @ .., high] = u;
+    let small = middle == [0; 30] && high == 0;
+    // 2²⁵⁵ - 19, and its neighbours, which are 0 and ±1 too
+    let large = middle == [0xff; 30] && high == 0x7f;
+    small && low <= 1 || large && (0xec..=0xee).contains(&low) || ORDER_EIGHT.contains(&u)
 }
 
 /// The shared secret of both halves (X-Wing's combiner).
@@ -166,4 +186,37 @@ fn encapsulated_key(args: &[String]) -> Option<(ml_kem::Ciphertext<MlKem768>, Mo
     let (ciphertext, x25519) = bytes.split_at_checked(MLKEM_CIPHERTEXT)?;
     let point = MontgomeryPoint(x25519.try_into().ok()?);
     (!is_low_order(&point.0)).then_some((ciphertext.try_into().ok()?, point))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the list stands for: any clamped scalar is a multiple of the cofactor.
+    fn gives_zero(point: [u8; 32]) -> bool {
+        MontgomeryPoint(point).mul_clamped([0; 32]).0 == [0; 32]
+    }
+
+    #[test]
+    fn points_of_low_order_are_those_that_give_zero() {
+        let mut points = ORDER_EIGHT.to_vec();
+        for low in 0..=u8::MAX {
+            for rest in [0, 0xff] {
+                let mut point = [rest; 32];
+                point[0] = low;
+                point[31] = rest & 0x7f;
+                points.push(point);
+            }
+        }
+        let mut found = 0;
+        for point in points {
+            for high in [0, 0x80] {
+                let mut point = point;
+                point[31] |= high;
+                assert_eq!(is_low_order(&point), gives_zero(point), "{point:02x?}");
+                found += usize::from(is_low_order(&point));
+            }
+        }
+        assert_eq!(found, 14);
+    }
 }
