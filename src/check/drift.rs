@@ -1,6 +1,7 @@
 //! What the metadata of a file say other than its creation rule.
 
 use super::{Code, Finding, Position, Subject};
+use crate::cipher::well_formed;
 use crate::config::ResolvedRule;
 use crate::keys::{Key, KeyGroup, compare};
 use crate::mac::Coverage;
@@ -8,7 +9,7 @@ use crate::metadata::Metadata;
 use crate::selection::Selection;
 use crate::store::Format;
 
-/// Keys that the data key was never wrapped for, and groups without keys.
+/// Keys that the data key was never wrapped for, groups without keys, and a MAC that is none.
 pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding> {
     let broken = |message: String| {
         Finding {
@@ -31,18 +32,24 @@ pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding>
             metadata.key_groups.len()
         )));
     }
+    if !metadata.mac.is_empty()
+        && let Err(error) = well_formed(metadata.mac.as_bytes())
+    {
+        findings.push(broken(format!("the MAC is damaged: {error}")));
+    }
     findings
 }
 
 pub(super) fn drift(
     subject: &Subject<'_>,
     metadata: &Metadata,
+    format: Format,
     rule: &ResolvedRule,
     at: Option<Position>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     // binary files have nothing to select (stores.md §4)
-    if Format::from_path(subject.path) != Format::Binary {
+    if format != Format::Binary {
         let message = selection(metadata, rule);
         findings.extend(message.map(|message| Finding {
             code: Code::SelectionDrift,

@@ -12,7 +12,10 @@
 mod drift;
 mod leaves;
 mod manifest;
+mod placeholder;
+mod private_key;
 mod secrets;
+mod template;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -126,8 +129,8 @@ pub struct Position {
 impl Position {
     fn of(bytes: &[u8], offset: usize) -> Self {
         let before = &bytes[..offset.min(bytes.len())];
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         Self { line, column: 1 + String::from_utf8_lossy(&before[start..]).chars().count() }
     }
 }
@@ -164,17 +167,17 @@ impl<'a> Checker<'a> {
     /// Everything that is wrong with a file. Fails only if the configuration is wrong.
     pub fn examine(&self, subject: &Subject<'_>) -> Result<Verdict, ConfigError> {
         let bytes = subject.source.as_bytes();
-        let mut findings = secrets::private_keys(bytes);
+        let mut findings = private_key::private_keys(bytes);
         let allowed = secrets::allowed(bytes);
         let state = State::of(subject);
-        let is_encrypted = !matches!(state, State::Plain(_) | State::Other);
+        let is_encrypted = matches!(state, State::Encrypted(..) | State::Broken(_));
         let rule = self.rule(subject, is_encrypted)?;
         if is_encrypted || rule.is_some() {
             findings.extend(secrets::conflict_marker(bytes));
         }
         match state {
-            State::Encrypted(mut document) => {
-                findings.extend(self.encrypted(subject, &mut document, rule.as_ref()));
+            State::Encrypted(mut document, format) => {
+                findings.extend(self.encrypted(subject, &mut document, format, rule.as_ref()));
                 findings.extend(manifest::secrets(document.branches(), subject));
             }
             // the markers say it better
@@ -185,13 +188,14 @@ impl<'a> Checker<'a> {
                 message: format!("the metadata cannot be read: {reason}"),
                 fix: "restore the file from the last commit in which it could be decrypted".to_owned(),
             }),
-            State::Plain(_) | State::Other if rule.is_some() => findings.push(Finding {
+            _ if rule.is_some() && !is_housekeeping(subject.path, bytes) => findings.push(Finding {
                 code: Code::PlaintextFile,
                 position: None,
                 message: "a creation rule names this file, but it is not encrypted".to_owned(),
                 fix: format!("rsops encrypt --in-place {}", subject.shown),
             }),
             State::Plain(document) => findings.extend(manifest::secrets(&document.tree.branches, subject)),
+            State::Template => findings.extend(template::secrets(subject)),
             State::Other => {}
         }
         findings.retain(|finding| !allowed.contains(&finding.code));
@@ -216,6 +220,7 @@ impl<'a> Checker<'a> {
         &self,
         subject: &Subject<'_>,
         document: &mut EncryptedDocument,
+        format: Format,
         rule: Option<&ResolvedRule>,
     ) -> Vec<Finding> {
         let bytes = subject.source.as_bytes();
@@ -230,7 +235,7 @@ impl<'a> Checker<'a> {
             });
         }
         if let Some(rule) = rule {
-            findings.extend(drift::drift(subject, &document.metadata, rule, at));
+            findings.extend(drift::drift(subject, &document.metadata, format, rule, at));
         }
         findings.extend(leaves::examine(subject, document));
         findings
@@ -239,12 +244,14 @@ impl<'a> Checker<'a> {
 
 /// What a file is.
 enum State {
-    /// It carries metadata.
-    Encrypted(Box<EncryptedDocument>),
+    /// It carries metadata, in this format.
+    Encrypted(Box<EncryptedDocument>, Format),
     /// It should, but they are wrong. Why, in one line.
     Broken(String),
     /// It is a document without metadata that may be a manifest.
     Plain(PlainDocument),
+    /// It may be a manifest once it is filled in.
+    Template,
     /// It is none of our business.
     Other,
 }
@@ -253,25 +260,57 @@ impl State {
     /// Most files are told by a search for one word and are never parsed.
     fn of(subject: &Subject<'_>) -> Self {
         let bytes = subject.source.as_bytes();
-        let format = Format::from_path(subject.path);
-        let store = format.store(Indent::default());
         if secrets::mentions_metadata(bytes) {
-            match EncryptedDocument::load(&*store, subject.source.clone()) {
-                Ok(document) => return Self::Encrypted(Box::new(document)),
+            let named = Format::from_path(subject.path);
+            match Self::load(subject, named) {
+                Ok(document) => return Self::Encrypted(Box::new(document), named),
                 Err(LoadError::Layout(LayoutError::NotFound)) => {}
-                // text that only speaks of encrypted files, such as documentation
-                Err(LoadError::Store(_)) if !secrets::has_metadata_line(bytes, format) => return Self::Other,
+                // text that only speaks of encrypted files, such as documentation, or another format
+                Err(LoadError::Store(_)) if !secrets::has_metadata_line(bytes, named) => {}
                 Err(error) => {
                     return Self::Broken(error.to_string().lines().next().unwrap_or_default().to_owned());
                 }
             }
+            // --input-type was given: for `X.YAML`, which is binary to sops, or `.env.production`
+            let meant = secrets::format_of_metadata(bytes).filter(|meant| *meant != named);
+            if let Some(meant) = meant
+                && let Ok(document) = Self::load(subject, meant)
+            {
+                return Self::Encrypted(Box::new(document), meant);
+            }
         }
-        if matches!(format, Format::Yaml | Format::Json) && manifest::may_be_secret(bytes) {
-            // templates are no documents before they are filled in
-            return PlainDocument::load(&*store, subject.source.clone()).map_or(Self::Other, Self::Plain);
+        match manifest::syntax(subject.path).filter(|_| manifest::may_be_secret(bytes)) {
+            Some(syntax) => {
+                let store = syntax.store(Indent::default());
+                match PlainDocument::load(&*store, subject.source.clone()) {
+                    Ok(document) => Self::Plain(document),
+                    Err(_) if syntax == Format::Yaml => Self::Template,
+                    Err(_) => Self::Other,
+                }
+            }
+            None => Self::Other,
         }
-        Self::Other
     }
+
+    fn load(subject: &Subject<'_>, format: Format) -> Result<EncryptedDocument, LoadError> {
+        EncryptedDocument::load(&*format.store(Indent::default()), subject.source.clone())
+    }
+}
+
+/// The format in which a file is encrypted, whatever its name says: `--input-type` may have been given. None if it is
+/// not encrypted, or cannot be read.
+pub fn format_of(path: &Path, source: &Source) -> Option<Format> {
+    match State::of(&Subject { path, shown: "", source: source.clone() }) {
+        State::Encrypted(_, format) => Some(format),
+        _ => None,
+    }
+}
+
+/// Whether a file is never encrypted, whatever rules match it: it is empty, or says to Git what to do with its folder.
+pub fn is_housekeeping(path: &Path, bytes: &[u8]) -> bool {
+    const NAMES: [&str; 5] = [".gitignore", ".gitattributes", ".gitkeep", ".keep", ".gitmodules"];
+    bytes.trim_ascii().is_empty()
+        || path.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
 }
 
 /// Whether a file may be encrypted, told by a search for a few words. A file that is encrypted never fails it.

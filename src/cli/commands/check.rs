@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use rsops::check::{Checker, Code, Finding, Subject, companions};
+use rsops::check::{Checker, Code, Finding, Subject, companions, format_of};
 use rsops::config::{Config, FILE_NAME, absolute};
 use rsops::keys::DecryptionOrder;
 use rsops::tree::Source;
@@ -359,7 +359,8 @@ struct Verifier {
 impl Verifier {
     fn verify(&self, subject: &Subject<'_>) -> Option<Finding> {
         let input = Input::File(subject.path.to_owned());
-        let place = Place::new(self.ui.clone(), input, &FormatOptions::default()).ok()?;
+        let mut place = Place::new(self.ui.clone(), input, &FormatOptions::default()).ok()?;
+        place.input_format = format_of(subject.path, &subject.source)?;
         // why it cannot be read has been said
         let document = parse(&place, subject.source.clone()).ok()?;
         let error = verify(&place, document, &self.services, &self.order).err()?;
