@@ -11,15 +11,22 @@ use super::{Code, Finding, Position, Subject};
 pub(super) fn secrets(subject: &Subject<'_>) -> Vec<Finding> {
     let bytes = subject.source.as_bytes();
     let blanked = blanked(bytes);
+    let is_template = blanked != bytes;
     let mut findings = Vec::new();
     for document in documents(bytes, &blanked) {
         for secret in manifests(&document) {
             for (path, at) in in_clear(secret) {
+                let (what, fix) = match is_template {
+                    true => {
+                        ("template of a Secret", "have the value filled in, from an encrypted file of values")
+                    }
+                    false => ("Secret", "correct the YAML, which cannot be read as a whole, then encrypt it"),
+                };
                 findings.push(Finding {
                     code: Code::KubernetesSecret,
                     position: Some(Position::of(bytes, at)),
-                    message: format!("the template of a Secret has {} in clear", printable(&path)),
-                    fix: "have the value filled in, from an encrypted file of values".to_owned(),
+                    message: format!("the {what} has {} in clear", printable(&path)),
+                    fix: fix.to_owned(),
                 });
             }
         }
