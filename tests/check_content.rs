@@ -215,3 +215,28 @@ fn many_findings_in_one_file_cost_one_look() {
     repository.write("k8s/many.yaml", &format!("{{{{ x }}}}\nkind: Secret\nstringData:\n{data}"));
     assert_eq!(repository.places("kubernetes-secret", "k8s/many.yaml").len(), 20_000);
 }
+
+/// Found in public repositories, where it annoyed.
+#[test]
+fn what_other_people_write_into_manifests_and_manuals_passes() {
+    manifests(&[
+        // base64 of `<path:a#b>`, which a plugin of Argo CD fills in
+        ("kind: Secret\ndata:\n  p: PHBhdGg6YSNiPg==\n", &[]),
+        // a script in a template
+        (
+            "args:\n- |\n  kubectl create <<EOF\n  kind: Secret\n  data:\n    t: $token\n  EOF\nx: {{ y }}\n",
+            &[],
+        ),
+        // a configuration of which some is filled in
+        (
+            "kind: Secret\nstringData:\n  c: |\n    key: /tls/tls.key\n    host: {{ .host }}\n  d: {{ .d }}\n",
+            &[],
+        ),
+    ]);
+    let repository = Repository::new();
+    let line = "MIIEogIBAAKCAQEAvLYcyu8f3skuRyUgeeNpeDvYBCDcgq+LsWap6zbX5f8oLqp4";
+    let text =
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{line}\n...\n{line}\n-----END RSA PRIVATE KEY-----\n");
+    repository.write("README.md", &text);
+    assert_eq!(repository.places("private-key", "README.md"), NOTHING);
+}

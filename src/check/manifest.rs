@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 
 use super::placeholder::is_in_clear;
@@ -88,11 +90,9 @@ impl Search<'_> {
         let Value::Map(values) = value else { return };
         for item in &values.items {
             match item {
-                Item::Entry { key, value: Value::Scalar(value) } => {
-                    if says_something(value) {
-                        let offset = [key, value].into_iter().find_map(|scalar| scalar.as_text()?.offset());
-                        self.find(offset, &format!("{field}.{}", name(key)));
-                    }
+                Item::Entry { key, value: Value::Scalar(value) } if says_something(field, value) => {
+                    let offset = [key, value].into_iter().find_map(|scalar| scalar.as_text()?.offset());
+                    self.find(offset, &format!("{field}.{}", name(key)));
                 }
                 // mappings that are merged in
                 Item::Entry { key, value } if name(key) == "<<" => {
@@ -130,12 +130,19 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-fn says_something(value: &Scalar) -> bool {
+fn says_something(field: &str, value: &Scalar) -> bool {
     match value {
         Scalar::Null => false,
-        Scalar::Text(text) => is_in_clear(text.as_bytes()),
+        Scalar::Text(text) => field_in_clear(field, text.as_bytes()),
         _ => true,
     }
+}
+
+/// Whether a value is in clear. In `data` they are in base64, places that something fills in too.
+pub(super) fn field_in_clear(field: &str, value: &[u8]) -> bool {
+    is_in_clear(value)
+        && (field != "data"
+            || STANDARD.decode(value.trim_ascii()).map_or(true, |decoded| is_in_clear(&decoded)))
 }
 
 /// A key as a message shows it.

@@ -55,10 +55,24 @@ fn assigns_secret(line: &[u8]) -> bool {
     let Some(at) = line.iter().position(|byte| b":=".contains(byte)) else { return false };
     let name = String::from_utf8_lossy(&line[..at]).to_ascii_lowercase();
     let name = name.trim_matches(|c: char| c.is_ascii_whitespace() || "\"'-".contains(c));
-    let literal = literal(&line[at + 1..]);
+    // `{{ range $user, $password := .users }}`
+    if memmem::rfind(&line[..at], b"{{") > memmem::rfind(&line[..at], b"}}") {
+        return false;
+    }
+    let value = &line[at + 1..];
+    let literal = literal(value);
     SECRETIVE.iter().any(|end| name.ends_with(end))
         && says_something(&literal.text)
+        && !is_file(value)
         && (literal.places == 0 || literal.has_default)
+}
+
+/// Where a key lies is no secret.
+fn is_file(value: &[u8]) -> bool {
+    const ENDS: [&[u8]; 4] = [b".pem", b".key", b".crt", b".json"];
+    let value = value.trim_ascii();
+    let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+    value.starts_with(b"/") || ENDS.iter().any(|end| value.ends_with(end))
 }
 
 /// `postgres://${USER}:${PASSWORD}@db/app`: hosts and paths are no secrets.
@@ -235,6 +249,8 @@ mod tests {
             "postgres://${USER}:${PASSWORD}@db.example.com:5432/app?sslmode=disable",
             "https://{{ .host }}/hooks/{{ .token }}",
             "user = app\npassword = ${PASSWORD}\n",
+            "users:\n{{- range $user, $password := .users }}\n  {{ $user }}: {{ hashed $password }}\n{{- end }}\n",
+            "host: ${HOST}\nprivate_key: matrix.pem\ntls_key: \"/tls/tls.key\"\n",
             "ENC[AES256_GCM,data:qqo=,iv:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,tag:AAAAAAAAAAAAAAAAAAAAAA==,type:str]",
         ] {
             assert!(!is_in_clear(value.as_bytes()), "{value}");

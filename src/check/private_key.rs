@@ -95,29 +95,39 @@ fn putty(bytes: &[u8]) -> impl Iterator<Item = Key> {
 }
 
 /// Whether pieces of base64 follow each other that are a key together. Between them may be what a file puts between the
-/// lines of a text: blanks, quotes, signs of comments.
+/// lines of a text: blanks, quotes, signs of comments. An example from which lines are left out is no key.
 fn holds_key(text: &[u8], least: usize) -> bool {
     let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,\\".contains(byte);
     let mut run: Vec<u8> = Vec::new();
+    // PHP puts one between two lines
+    let mut dots = 0;
     for word in text.split(is_between) {
-        let word = word.trim_ascii_start();
         let signs = word.iter().take_while(|byte| b"#;*>|".contains(byte)).count();
         let word = &word[signs..];
         if word.iter().all(|byte| b"+/-.".contains(byte)) {
+            dots += word.iter().filter(|byte| **byte == b'.').count();
+            if dots > 1 && !run.is_empty() {
+                return false;
+            }
             continue;
         }
+        dots = 0;
         let is_base64 = word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
         if is_base64 {
             run.extend(word);
         }
-        if run.len() >= least && is_mixed(&run) {
-            return true;
-        }
         if !is_base64 || word.len() < LEAST_PIECE {
+            if is_key(&run, least) {
+                return true;
+            }
             run.clear();
         }
     }
-    false
+    is_key(&run, least)
+}
+
+fn is_key(run: &[u8], least: usize) -> bool {
+    run.len() >= least && is_mixed(run)
 }
 
 /// Bytes that were encoded have characters of all kinds; `xxxxxxxx`, paths and names have not.
@@ -221,6 +231,12 @@ mod tests {
                 ),
                 (1, 6),
             ),
+            (
+                format!(
+                    "$k = \"-----BEGIN PRIVATE KEY-----\\n\" .\n  \"{first}\\n\" .\n  \"{second}\\n\";\n"
+                ),
+                (1, 7),
+            ),
             (format!("a\u{e4}: -----BEGIN PRIVATE KEY-----%0A{KEY}\n"), (1, 5)),
             (format!("<k>-----BEGIN PRIVATE KEY-----&#xA;{KEY}&#xA;</k>\n"), (1, 4)),
         ] {
@@ -266,6 +282,8 @@ mod tests {
             "r\"-----BEGIN [A-Z ]*PRIVATE KEY-----[A-Za-z0-9+/=\\s]+-----END [A-Z ]*PRIVATE KEY-----\"\n",
             "'-----BEGIN RSA PRIVATE KEY-----\\n' + base64.b64encode(key.private_bytes()) + '\\n-----END RSA PRIVATE KEY-----'",
             "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC...\n-----END PRIVATE KEY-----\n",
+            &format!("-----BEGIN PRIVATE KEY-----\n{KEY}\n...\n{KEY}\n-----END PRIVATE KEY-----\n"),
+            &format!("-----BEGIN PRIVATE KEY-----\n{KEY}\n . . .\n{KEY}\n-----END PRIVATE KEY-----\n"),
             "-----BEGIN PRIVATE KEY-----\n<your key>\n-----END PRIVATE KEY-----\n",
             "-----BEGIN PRIVATE KEY-----\nXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
             &format!("-----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY-----\n{KEY}\n"),

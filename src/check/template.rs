@@ -3,8 +3,8 @@
 //! What stands between braces is blanked out, so that what remains are lines of YAML at their places. Lines are told
 //! apart by their columns alone; a value is judged as it stands in the file.
 
-use super::manifest::{FIELDS, printable};
-use super::placeholder::{is_in_clear, template_length};
+use super::manifest::{FIELDS, field_in_clear, printable};
+use super::placeholder::template_length;
 use super::{Code, Finding, Position, Subject};
 
 /// Secrets with data in clear.
@@ -98,7 +98,9 @@ fn documents<'a>(bytes: &'a [u8], blanked: &'a [u8]) -> Vec<Vec<Entry<'a>>> {
         }
         if let Some(mut entry) = entry(bytes, line, start) {
             value_at = entry.at + entry.key.len();
-            value_at += memchr::memchr(b':', &blanked[value_at..end]).map_or(0, |colon| colon + 1);
+            if !entry.key.is_empty() || blanked[value_at] == b':' || bytes[value_at] == b'{' {
+                value_at += memchr::memchr(b':', &blanked[value_at..end]).map_or(0, |colon| colon + 1);
+            }
             entry.value = &bytes[value_at..end];
             document.push(entry);
         }
@@ -120,6 +122,11 @@ fn entry<'a>(bytes: &'a [u8], line: &[u8], start: usize) -> Option<Entry<'a>> {
     while line[column..].starts_with(b"- ") {
         is_first = true;
         column += 1 + blanks(column + 1);
+    }
+    // a block without a key, in which there may be anything
+    if is_first && line.get(column).is_some_and(|byte| b"|>".contains(byte)) {
+        let dash = blanks(0);
+        return Some(Entry { column: dash, is_first, key: b"", at: start + column, value: b"" });
     }
     let is_end = |at: &usize| line.get(at + 1).is_none_or(u8::is_ascii_whitespace);
     let colon = memchr::memchr_iter(b':', line).filter(|at| *at >= column).find(is_end)?;
@@ -179,13 +186,14 @@ fn in_clear(manifest: Manifest<'_>) -> Vec<(String, usize)> {
             continue;
         }
         if let Some(flow) = flow(field.value) {
-            let in_clear = |(key, value): &(&[u8], &[u8])| !key.is_empty() && is_in_clear(plain(value));
+            let in_clear =
+                |(key, value): &(&[u8], &[u8])| !key.is_empty() && field_in_clear(&name, plain(value));
             let key =
                 |(key, _): (&[u8], &[u8])| (format!("{name}.{}", String::from_utf8_lossy(key)), field.at);
             found.extend(flow.into_iter().filter(in_clear).map(key));
         }
         let inside = entries[at + 1..].iter().take_while(|entry| entry.column > field.column);
-        let values = inside.filter(|entry| is_in_clear(plain(entry.value)));
+        let values = inside.filter(|entry| field_in_clear(&name, plain(entry.value)));
         found.extend(
             values
                 .map(|entry| (format!("{name}.{}", String::from_utf8_lossy(unquoted(entry.key))), entry.at)),
@@ -291,6 +299,7 @@ mod tests {
             "kind: ConfigMap\ndata:\n  x: {{ y }}\n  manifest: |\n    kind: Secret\n    data:\n      p: q\n",
             "kind: ConfigMap\ndata:\n  p: q\n---\nkind: Secret\ndata:\n  p: {{ x }}\n",
             "valuesFrom:\n- kind: Secret\n  name: x\n- kind: ConfigMap\n  data:\n    a: {{ b }}\n",
+            "args:\n- -c\n- |\n  kubectl create <<EOF\n  kind: Secret\n  data:\n    token: $token\n  EOF\n- {{ x }}\n",
             "# kind: Secret\n{{ x }}\ndata:\n  p: q\n",
         ] {
             assert_eq!(found(text), [], "{text}");
