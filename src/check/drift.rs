@@ -1,6 +1,7 @@
 //! What the metadata of a file say other than its creation rule.
 
 use super::{Code, Finding, Position};
+use crate::cipher::well_formed;
 use crate::config::ResolvedRule;
 use crate::keys::{Key, KeyGroup, compare};
 use crate::mac::Coverage;
@@ -8,7 +9,7 @@ use crate::metadata::Metadata;
 use crate::selection::Selection;
 use crate::store::Format;
 
-/// Keys that the data key was never wrapped for, and groups without keys.
+/// Keys that the data key was never wrapped for, groups without keys, and a MAC that is none.
 pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding> {
     let broken = |message: String| {
         Finding {
@@ -30,6 +31,11 @@ pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding>
             metadata.shamir_threshold,
             metadata.key_groups.len()
         )));
+    }
+    if !metadata.mac.is_empty()
+        && let Err(error) = well_formed(metadata.mac.as_bytes())
+    {
+        findings.push(broken(format!("the MAC is damaged: {error}")));
     }
     findings
 }

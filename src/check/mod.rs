@@ -13,7 +13,10 @@ mod disguise;
 mod drift;
 mod leaves;
 mod manifest;
+mod placeholder;
+mod private_key;
 mod secrets;
+mod template;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -134,8 +137,8 @@ pub struct Position {
 impl Position {
     fn of(bytes: &[u8], offset: usize) -> Self {
         let before = &bytes[..offset.min(bytes.len())];
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         Self { line, column: 1 + String::from_utf8_lossy(&before[start..]).chars().count() }
     }
 }
@@ -192,7 +195,7 @@ impl<'a> Checker<'a> {
         rule: Option<&ResolvedRule>,
     ) -> Verdict {
         let bytes = subject.source.as_bytes();
-        let mut findings = secrets::private_keys(bytes);
+        let mut findings = private_key::private_keys(bytes);
         let allowed = secrets::allowed(bytes);
         let named = subject;
         let shown = with_format(named, format, &["--input-type", "--output-type"]);
@@ -223,13 +226,14 @@ impl<'a> Checker<'a> {
                 message: format!("the metadata cannot be read: {reason}"),
                 fix: "restore the file from the last commit in which it could be decrypted".to_owned(),
             }),
-            State::Plain(_) | State::Other if rule.is_some() => findings.push(Finding {
+            _ if rule.is_some() && !is_housekeeping(subject.path, bytes) => findings.push(Finding {
                 code: Code::PlaintextFile,
                 position: None,
                 message: "a creation rule names this file, but it is not encrypted".to_owned(),
                 fix: format!("rsops encrypt --in-place {}", subject.shown),
             }),
             State::Plain(document) => findings.extend(manifest::secrets(&document.tree.branches, subject)),
+            State::Template => findings.extend(template::secrets(subject)),
             State::Other => {}
         }
         findings.retain(|finding| !allowed.contains(&finding.code));
@@ -275,13 +279,15 @@ enum State {
     Broken(String),
     /// It is a document without metadata that may be a manifest.
     Plain(PlainDocument),
+    /// It may be a manifest once it is filled in.
+    Template,
     /// It is none of our business.
     Other,
 }
 
 impl State {
     fn is_encrypted(&self) -> bool {
-        !matches!(self, Self::Plain(_) | Self::Other)
+        matches!(self, Self::Encrypted(_) | Self::Broken(_))
     }
 
     /// Most files are told by a search for one word and are never parsed.
@@ -301,31 +307,29 @@ impl State {
                 }
                 Err(LoadError::Layout(LayoutError::NotFound)) => {}
                 // text that only speaks of encrypted files, such as documentation
-                Err(LoadError::Store(_)) if !secrets::has_metadata_line(bytes, format) => {
-                    return (format, Self::Other);
-                }
+                Err(LoadError::Store(_)) if !secrets::has_metadata_line(bytes, format) => {}
                 Err(error) => {
                     let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
                     return (format, Self::Broken(reason));
                 }
             }
         }
-        let manifest = manifest_format(subject.path);
-        if matches!(manifest, Format::Yaml | Format::Json) && manifest::may_be_secret(bytes) {
-            // templates are no documents before they are filled in
-            return match PlainDocument::load(&*manifest.store(Indent::default()), subject.source.clone()) {
-                Ok(document) => (manifest, Self::Plain(document)),
-                Err(_) => (format, Self::Other),
-            };
+        let Some(syntax) = manifest::syntax(subject.path).filter(|_| manifest::may_be_secret(bytes)) else {
+            return (format, Self::Other);
+        };
+        match PlainDocument::load(&*syntax.store(Indent::default()), subject.source.clone()) {
+            Ok(document) => (syntax, Self::Plain(document)),
+            Err(_) if syntax == Format::Yaml => (format, Self::Template),
+            Err(_) => (format, Self::Other),
         }
-        (format, Self::Other)
     }
 }
 
-/// The format that people see in a name, whatever its case.
-fn manifest_format(path: &Path) -> Format {
-    let name = path.file_name().unwrap_or_default().to_ascii_lowercase();
-    Format::from_path(Path::new(&name))
+/// Whether a file is never encrypted, whatever rules match it: it is empty, or says to Git what to do with its folder.
+pub fn is_housekeeping(path: &Path, bytes: &[u8]) -> bool {
+    const NAMES: [&str; 5] = [".gitignore", ".gitattributes", ".gitkeep", ".keep", ".gitmodules"];
+    bytes.trim_ascii().is_empty()
+        || path.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
 }
 
 /// How a command names a file, told the format if the name tells another one.

@@ -87,12 +87,20 @@ fn has_repository_above(folder: &Path) -> bool {
     full.ancestors().any(|above| above.join(".git").symlink_metadata().is_ok())
 }
 
-/// Where a hook of this repository lies, whatever `core.hooksPath` says.
+/// Where Git looks for a hook of this repository: as `core.hooksPath` says, else where all of its work trees share
+/// them.
 #[cfg(feature = "age")]
 pub(super) fn hook_path(folder: &Path, name: &str) -> Result<PathBuf, CommandError> {
     let output = run(git(folder).args(["rev-parse", "--git-path", &format!("hooks/{name}")]))?;
     let path = output.strip_suffix(b"\n").unwrap_or(&output);
     Ok(folder.join(to_path(path)))
+}
+
+/// What the work trees of a repository share, usually `.git`.
+#[cfg(feature = "age")]
+pub(super) fn common_directory(folder: &Path) -> Result<PathBuf, CommandError> {
+    let output = run(git(folder).args(["rev-parse", "--git-common-dir"]))?;
+    Ok(folder.join(to_path(output.strip_suffix(b"\n").unwrap_or(&output))))
 }
 
 /// The top folder of the repository.

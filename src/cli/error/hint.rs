@@ -69,6 +69,8 @@ impl CommandError {
             Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => {
                 "name recipients, as in `rsops init --age age1…`".to_owned()
             }
+            #[cfg(feature = "age")]
+            Self::NobodyAgreed => "--yes does all of it without asking".to_owned(),
             Self::NoKeys => {
                 "name recipients, as in --age age1…, or write creation rules into .sops.yaml".to_owned()
             }

@@ -201,6 +201,8 @@ pub(super) enum CommandError {
     NoPlaceForIdentity(String),
     #[cfg(feature = "age")]
     NoRecipients(PathBuf),
+    #[cfg(feature = "age")]
+    NobodyAgreed,
     /// `check`.
     Findings {
         findings: usize,
@@ -414,7 +416,7 @@ impl CommandError {
             | Self::OutputIsInput(_)
             | Self::ManyToStdout => 1,
             #[cfg(feature = "age")]
-            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => 1,
+            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) | Self::NobodyAgreed => 1,
             Self::Findings { .. } | Self::Git(_) | Self::Repository { .. } | Self::AllowGlob { .. } => 1,
             Self::Walk(_) | Self::BrokenConfiguration { .. } | Self::Disguised { .. } => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,

@@ -76,6 +76,10 @@ impl fmt::Display for CommandError {
             Self::NoRecipients(path) => {
                 write!(f, "the recipients of the identities in {} cannot be told", path.display())
             }
+            #[cfg(feature = "age")]
+            Self::NobodyAgreed => {
+                f.write_str("nothing was changed: standard input has ended, so that nobody could agree")
+            }
             Self::Findings { findings, files } => {
                 let plural = |n: &usize| if *n == 1 { "" } else { "s" };
                 write!(f, "{findings} finding{} in {files} file{}", plural(findings), plural(files))
