@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use rsops::check::is_housekeeping;
 use rsops::config::FILE_NAME;
 use rsops::document::PlainDocument;
 use rsops::metadata::has_metadata;
@@ -77,7 +78,9 @@ impl Encrypt {
         let batch = self.batch.batch(&ui, &self.files, Wanted::Any)?;
         let result = batch.run(|entry| {
             let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
-            if !entry.named && !is_named(&configuration, &place)? {
+            let is_meant = entry.named
+                || is_named(&configuration, &place)? && !is_housekeeping(&place.name, &place.read()?);
+            if !is_meant {
                 return Ok(Done::Passed);
             }
             // in a binary file, nothing that is read as plaintext says so
