@@ -63,6 +63,21 @@ fn encrypt_takes_what_the_rules_name_and_can_be_called_again() {
     assert_eq!(all(&scratch), before);
 }
 
+/// Git could not read what it needs to keep the folder.
+#[test]
+fn files_of_git_in_a_folder_are_not_encrypted() {
+    let scratch = plain();
+    let files = [("secrets/.gitignore", "*.tmp\n"), ("secrets/.gitkeep", ""), ("secrets/empty.yaml", "\n")];
+    for (name, text) in files {
+        scratch.write(name, text.as_bytes());
+    }
+    succeed(&scratch, &["encrypt", "--in-place", "--recursive", "."]);
+    for (name, text) in files {
+        assert_eq!(scratch.text(name), text, "{name}");
+    }
+    assert_eq!(opened(&scratch), TEXTS);
+}
+
 #[test]
 fn binary_files_are_encrypted_once() {
     let scratch = plain();

@@ -11,9 +11,30 @@ use super::{Code, Finding, Position, Subject};
 use crate::store::Format;
 use crate::tree::{Branch, Element, Item, Scalar, Value};
 
-/// Whether it is worth to parse a file.
+/// Whether it is worth to parse a file: somewhere it says `kind: Secret`, however that is written.
 pub(super) fn may_be_secret(bytes: &[u8]) -> bool {
-    memmem::find(bytes, b"Secret").is_some() && memmem::find(bytes, b"kind").is_some()
+    memmem::find_iter(bytes, b"Secret").any(|at| is_kind(&bytes[..at]))
+}
+
+/// Whether a value of `kind` begins behind these bytes.
+fn is_kind(before: &[u8]) -> bool {
+    let mut before = before.strip_suffix(b"Sops").unwrap_or(before);
+    let mut has_colon = false;
+    loop {
+        let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"':".contains(byte);
+        let length = before.iter().rposition(|byte| !is_between(byte)).map_or(0, |last| last + 1);
+        has_colon |= before[length..].contains(&b':');
+        before = &before[..length];
+        if before.ends_with(b"kind") {
+            return has_colon;
+        }
+        // an anchor, or a tag
+        let word = before.iter().rposition(u8::is_ascii_whitespace).map_or(0, |blank| blank + 1);
+        if !before[word..].starts_with(b"&") && !before[word..].starts_with(b"!") {
+            return false;
+        }
+        before = &before[..word];
+    }
 }
 
 /// As what a file is read that may be a manifest. Names count as people mean them: for `X.YAML`, which is a binary file
@@ -180,4 +201,34 @@ fn mappings(value: Option<&Value>) -> impl Iterator<Item = &Branch> {
         Value::Map(branch) => Some(branch),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_that_it_is_a_secret_is_worth_to_be_parsed() {
+        for text in [
+            "kind: Secret",
+            "\"kind\":\"Secret\"",
+            "kind:   'SopsSecret'",
+            "kind: SecretList",
+            "kind: !!str &a Secret",
+            "kind:\n  Secret",
+            "? kind\n: Secret",
+        ] {
+            assert!(may_be_secret(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "kind: ConfigMap\nname: Secret",
+            "kinds: Secret",
+            "a kind Secretary",
+            "Secret",
+            "&Secret",
+            "!Secret",
+        ] {
+            assert!(!may_be_secret(text.as_bytes()), "{text}");
+        }
+    }
 }

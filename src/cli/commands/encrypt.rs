@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use rsops::check::disguise;
+use rsops::check::{disguise, is_housekeeping};
 use rsops::config::FILE_NAME;
 use rsops::document::PlainDocument;
 use rsops::metadata::has_metadata;
@@ -81,7 +81,9 @@ impl Encrypt {
         let result = batch.run(|entry| {
             let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
             let configuration = &*configurations.of(entry)?;
-            if !entry.named && !is_named(configuration, &place)? {
+            let is_meant = entry.named
+                || is_named(configuration, &place)? && !is_housekeeping(&place.name, &place.read()?);
+            if !is_meant {
                 return Ok(Done::Passed);
             }
             if !entry.named
