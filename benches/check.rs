@@ -38,8 +38,11 @@ fn repository() -> tempfile::TempDir {
     for number in 0..1000 {
         write(&format!("secrets/{number}.yaml"), &sealed);
     }
+    let source = "fn main() { println!(\"kind Secret\"); }\n".repeat(60);
+    // what must be looked at more closely, because it speaks of encrypted files
+    let manual = format!("```yaml\nsops:\n    lastmodified: x\n```\n{}", "Words of a manual.\n".repeat(120));
     for number in 0..9000 {
-        let text = "fn main() { println!(\"kind Secret\"); }\n".repeat(60);
+        let text = if number % 3 == 1 { &manual } else { &source };
         write(
             &format!("src/{}/{number}.{}", number % 100, ["rs", "md", "yaml"][number % 3]),
             text.as_bytes(),

@@ -344,11 +344,6 @@ pub fn well_formed(sealed: &[u8]) -> Result<Kind, OpenError> {
     kind.ok_or_else(|| OpenError::UnknownKind(String::from_utf8_lossy(parts.kind).into_owned()))
 }
 
-/// Whether a text claims to be a sealed value.
-pub fn is_sealed(text: &[u8]) -> bool {
-    text.starts_with(b"ENC[")
-}
-
 /// Cuts at the last separator that has something behind it.
 fn cut<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     // nearly always the last comma is that of the separator

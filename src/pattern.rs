@@ -223,6 +223,7 @@ impl<'a> Translation<'a> {
             'B' if !in_class => self.out += r"(?-u:\B)",
             'p' | 'P' => self.property(escaped == 'P')?,
             '0'..='7' => self.octal(escaped)?,
+            'x' => self.hexadecimal()?,
             // the crate knows more than Go does
             'C' | 'u' | 'U' | '<' | '>' | 'G' | 'K' | 'X' | 'R' | 'h' | 'H' | 'N' | 'Z' | '8' | '9' => {
                 return refuse(&format!(r"invalid escape sequence: `\{escaped}`"));
@@ -266,6 +267,28 @@ impl<'a> Translation<'a> {
         };
         self.out += &format!("\\{}{{{class}}}", if negated { 'P' } else { 'p' });
         Ok(())
+    }
+
+    /// `\x1b`, `\x{1b}`: in braces that are no repetition.
+    fn hexadecimal(&mut self) -> Result<(), PatternError> {
+        let digits = match self.rest.strip_prefix('{') {
+            Some(inside) => inside.split_once('}').map(|(digits, rest)| {
+                self.rest = rest;
+                digits
+            }),
+            None => self.rest.split_at_checked(2).map(|(digits, rest)| {
+                self.rest = rest;
+                digits
+            }),
+        };
+        let is_hexadecimal = |digits: &&str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        match digits.filter(is_hexadecimal).map(|digits| u32::from_str_radix(digits, 16)) {
+            Some(Ok(code)) => {
+                self.out += &format!(r"\x{{{code:x}}}");
+                Ok(())
+            }
+            _ => refuse(r"invalid escape sequence: `\x`"),
+        }
     }
 
     /// `\012`: up to three digits. One that is not zero and stands alone would be a back-reference.
@@ -316,6 +339,7 @@ mod tests {
         assert!(found(r"^\p{Cyrillic}+$", "ключ"));
         assert!(!found(r"^\p{^Cyrillic}+$", "ключ"));
         assert!(found(r"^\141\07$", "a\u{7}"), "octal");
+        assert!(found(r"^\x41\x{42}\x{6F}[\x{6f}]{2}$", "ABooo"), "braces of a character are no repetition");
         assert!(found("^(?P<1a>a)(?<b>b)$", "ab"));
         assert!(found(r"^\pL{1,1000}$", "ключ"));
         assert!(found("^a{2,3}?}$", "aa}"));
@@ -331,6 +355,11 @@ mod tests {
             "(?<=a)",
             "(?x)a",
             r"\u0041",
+            r"\x4",
+            r"\x{g}",
+            r"\x{}",
+            r"\x{62",
+            r"\x{110000}",
             "a{1001}",
             "[z-a]",
             "*a",

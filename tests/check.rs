@@ -1,8 +1,12 @@
 //! `rsops check`: what must not be committed is found, what may be is not.
 #![cfg(all(unix, feature = "age"))]
 
+#[path = "check/configurations.rs"]
+mod configurations;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "check/which_files.rs"]
+mod which_files;
 
 use std::process::Command;
 
@@ -499,11 +503,13 @@ fn a_broken_configuration_or_repository_is_an_error_of_its_own() {
     let repository = Repository::new();
     repository.write("secrets/x.yaml", "a: 1\n");
     repository.write(".sops.yaml", "creation_rules: [\n");
-    let broken = repository.scratch.call(["check"]).outcome();
-    assert_eq!(broken.ending, Ending::Exited(1));
-    assert!(broken.stdout.is_empty(), "nothing is known of any file");
+    assert_eq!(repository.check(&[]), [at("broken-configuration", ".sops.yaml", 2, 1)]);
+    refused(&repository.scratch.call(["check", "--config", ".sops.yaml"]).outcome(), 1, &["yaml: line 2"]);
     repository.write(".sops.yaml", "rsops: {check: {allow: ['a[']}}\n");
-    refused(&repository.scratch.call(["check"]).outcome(), 1, &["rsops.check.allow", "a["]);
+    let outcome = repository.scratch.call(["check"]).outcome();
+    let text = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert!(text.contains(".sops.yaml: broken-configuration: "), "{text}");
+    assert!(text.contains("rsops.check.allow") && text.contains("a["), "{text}");
 }
 
 #[test]

@@ -63,6 +63,21 @@ fn encrypt_takes_what_the_rules_name_and_can_be_called_again() {
     assert_eq!(all(&scratch), before);
 }
 
+/// Git could not read what it needs to keep the folder.
+#[test]
+fn files_of_git_in_a_folder_are_not_encrypted() {
+    let scratch = plain();
+    let files = [("secrets/.gitignore", "*.tmp\n"), ("secrets/.gitkeep", ""), ("secrets/empty.yaml", "\n")];
+    for (name, text) in files {
+        scratch.write(name, text.as_bytes());
+    }
+    succeed(&scratch, &["encrypt", "--in-place", "--recursive", "."]);
+    for (name, text) in files {
+        assert_eq!(scratch.text(name), text, "{name}");
+    }
+    assert_eq!(opened(&scratch), TEXTS);
+}
+
 #[test]
 fn binary_files_are_encrypted_once() {
     let scratch = plain();
@@ -331,4 +346,171 @@ fn modes_stay_and_plaintext_is_not_left_behind() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     assert!(names.iter().all(|name| !name.starts_with(".rsops-")), "{names:?}");
+}
+
+/// Guards against encrypted files that no tree command sees because of their names: keys would be rotated in all files
+/// but these.
+#[test]
+fn an_encrypted_file_that_its_name_hides_fails_and_says_how_it_is_read() {
+    let scratch = sealed();
+    let hidden = ["secrets/x.txt", "secrets/x.YAML", "secrets/noext"];
+    for name in hidden {
+        scratch.write(name, scratch.text(NAMES[0]).as_bytes());
+    }
+    scratch
+        .write("secrets/README.md", b"```yaml\na: ENC[AES256_GCM,data:x]\nsops:\n    lastmodified: x\n```\n");
+    let before: Vec<String> = hidden.iter().map(|name| scratch.text(name)).collect();
+    for command in [
+        &["rotate", "-i"][..],
+        &["decrypt", "--output", "clear"],
+        &["updatekeys", "--yes"],
+        &["encrypt", "-i"],
+    ] {
+        // as one of the files that rules name, a document is encrypted
+        scratch.write("secrets/README.md", scratch.text("secrets/README.md").as_bytes());
+        let call = scratch.call([command, &["--recursive", "secrets"]].concat()).keys(["age-alice"]);
+        let outcome = call.outcome();
+        assert_eq!(outcome.ending, Ending::Exited(1), "{command:?}");
+        let messages = outcome.messages();
+        let expected = "this is an encrypted file of the format yaml, but it is read as binary";
+        assert!(messages.contains(expected), "{command:?}: {messages}");
+        for name in hidden {
+            assert!(messages.contains(&format!("{name}: ")), "{command:?}: {messages}");
+        }
+        assert!(messages.contains("hint: work on it alone with --input-type yaml "), "{messages}");
+        assert!(messages.ends_with(" 3 failed\n"), "{messages}");
+        let after: Vec<String> = hidden.iter().map(|name| scratch.text(name)).collect();
+        assert_eq!(after, before, "{command:?}");
+    }
+    // the hint helps
+    for name in hidden {
+        succeed(&scratch, &["rotate", "-i", "--input-type", "yaml", "--output-type", "yaml", name]);
+        assert_eq!(
+            succeed(&scratch, &["decrypt", "--input-type", "yaml", "--output-type", "yaml", name]),
+            TEXTS[0]
+        );
+    }
+}
+
+#[test]
+fn a_format_that_is_named_counts_for_all_files_of_a_tree() {
+    let scratch = sealed();
+    fs::create_dir(scratch.folder().join("odd")).expect("our own folder");
+    scratch.write("odd/x.txt", scratch.text(NAMES[0]).as_bytes());
+    scratch.write("odd/README.md", b"nothing\n");
+    let yaml = ["--input-type", "yaml", "--output-type", "yaml"];
+    let before = scratch.text("odd/x.txt");
+    succeed(&scratch, &[&["rotate", "-i", "--recursive", "odd"], &yaml[..]].concat());
+    assert_ne!(scratch.text("odd/x.txt"), before);
+    assert_eq!(succeed(&scratch, &[&["decrypt", "odd/x.txt"], &yaml[..]].concat()), TEXTS[0]);
+}
+
+/// Guards against files of a folder that are encrypted for whom the working directory says, while `check` goes by the
+/// nearest configuration.
+#[test]
+fn files_of_folders_go_with_the_nearest_configuration_and_named_files_with_that_of_the_working_directory() {
+    let scratch = plain();
+    let (alice, bob) = (recipient("age-alice"), recipient("age-bob"));
+    let team =
+        format!("creation_rules:\n  - path_regex: ^x\n    age: {bob}\nstores:\n  json:\n    indent: 1\n");
+    scratch.write("secrets/team/.sops.yaml", team.as_bytes());
+    scratch.write("secrets/team/x.json", b"{\"a\": 1}");
+    scratch.write("secrets/team/y.json", b"{\"a\": 1}");
+    succeed(&scratch, &["encrypt", "-i", "--recursive", "."]);
+    let sealed = scratch.text("secrets/team/x.json");
+    assert!(sealed.contains(&bob) && !sealed.contains(&alice), "{sealed}");
+    assert!(sealed.contains("\n \"a\""), "{sealed}");
+    assert_eq!(scratch.text("secrets/team/y.json"), "{\"a\": 1}", "no rule of the team names it");
+    assert!(scratch.text(NAMES[0]).contains(&alice));
+
+    // as sops does
+    succeed(&scratch, &["encrypt", "-i", "secrets/team/y.json"]);
+    assert!(scratch.text("secrets/team/y.json").contains(&alice));
+    scratch.write("secrets/team/x.json", b"{\"a\": 1}");
+    succeed(&scratch, &["encrypt", "-i", "--recursive", "secrets", "secrets/team/x.json"]);
+    let named = scratch.text("secrets/team/x.json");
+    assert!(named.contains(&alice) && !named.contains(&bob), "{named}");
+    // what has a rule goes by it, what has none stays
+    let before = scratch.text("secrets/team/y.json");
+    let outcome = scratch
+        .call(["updatekeys", "--yes", "--recursive", "secrets"])
+        .keys(["age-alice", "age-bob"])
+        .outcome();
+    assert!(outcome.succeeded(), "{}", outcome.messages());
+    assert_eq!(scratch.text("secrets/team/y.json"), before);
+    // and what is named counts for all
+    scratch.write("all.yaml", format!("creation_rules:\n  - age: {alice},{bob}\n").as_bytes());
+    let everything = ["updatekeys", "--yes", "--recursive", "--config", "all.yaml", "secrets"];
+    let outcome = scratch.call(everything).keys(["age-alice", "age-bob"]).outcome();
+    assert!(outcome.succeeded(), "{}", outcome.messages());
+    for name in ["secrets/team/x.json", "secrets/team/y.json", NAMES[0]] {
+        assert!([&alice, &bob].iter().all(|key| scratch.text(name).contains(*key)), "{name}");
+    }
+}
+
+/// Guards against one broken configuration that keeps a whole tree from being worked on.
+#[test]
+fn a_broken_configuration_fails_the_files_below_it_and_no_others() {
+    let scratch = plain();
+    scratch.write("secrets/deep/.sops.yaml", b"creation_rules: [\n");
+    let outcome = scratch.call(["encrypt", "-i", "--recursive", "."]).outcome();
+    assert_eq!(outcome.ending, Ending::Exited(1));
+    let messages = outcome.messages();
+    assert!(messages.contains("secrets/deep/c.env: secrets/deep/.sops.yaml: "), "{messages}");
+    assert!(messages.contains("2 changed, 0 unchanged, "), "{messages}");
+    let sealed: Vec<bool> = all(&scratch).iter().map(|text| text.contains("ENC[")).collect();
+    assert_eq!(sealed, [true, true, false, false]);
+    // for indentation alone nothing fails
+    let outcome = scratch
+        .call(["decrypt", "--recursive", "secrets", "--output", "clear"])
+        .keys(["age-alice"])
+        .outcome();
+    assert!(outcome.succeeded(), "{}", outcome.messages());
+}
+
+#[test]
+fn where_no_rule_can_be_found_a_tree_is_an_error() {
+    let scratch = plain();
+    fs::remove_file(scratch.folder().join(".sops.yaml")).expect("our own file");
+    let alice = recipient("age-alice");
+    for command in [&["encrypt", "-i", "--age", &alice][..], &["updatekeys", "--yes"]] {
+        refused(
+            &scratch.call([command, &["--recursive", "secrets"]].concat()).outcome(),
+            1,
+            &["config file not found", "hint: "],
+        );
+    }
+    assert_eq!(all(&scratch), TEXTS);
+}
+
+/// Guards against a mistyped or ignored folder that looks as if all were done.
+#[test]
+fn a_folder_with_no_file_that_counts_is_an_error() {
+    let scratch = sealed();
+    fs::create_dir(scratch.folder().join("empty")).expect("our own folder");
+    scratch.write(".gitignore", b"ignored/\n");
+    scratch.write("ignored/x.yaml", scratch.text(NAMES[0]).as_bytes());
+    scratch.call_other("git", ["init", "--quiet"]).stdout();
+    for folder in ["empty", "ignored"] {
+        for command in
+            [&["rotate", "-i"][..], &["decrypt", "-i"], &["encrypt", "-i"], &["updatekeys", "--yes"]]
+        {
+            let outcome = scratch.call([command, &["--recursive", folder]].concat()).outcome();
+            refused(&outcome, 100, &[folder, "hint: "]);
+        }
+    }
+}
+
+#[test]
+fn a_folder_behind_a_link_or_in_another_repository_is_worked_on() {
+    let scratch = sealed();
+    scratch.call_other("git", ["init", "--quiet"]).stdout();
+    scratch.call_other("git", ["init", "--quiet", "other"]).stdout();
+    scratch.write("other/x.yaml", scratch.text(NAMES[0]).as_bytes());
+    std::os::unix::fs::symlink("secrets/deep", scratch.folder().join("link")).expect("our own folder");
+    for (folder, name) in [("link", NAMES[2]), ("other", "other/x.yaml")] {
+        let before = scratch.text(name);
+        succeed(&scratch, &["rotate", "-i", "--recursive", folder]);
+        assert_ne!(scratch.text(name), before);
+    }
 }

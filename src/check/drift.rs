@@ -1,6 +1,7 @@
 //! What the metadata of a file say other than its creation rule.
 
-use super::{Code, Finding, Position, Subject};
+use super::{Code, Finding, Position};
+use crate::cipher::well_formed;
 use crate::config::ResolvedRule;
 use crate::keys::{Key, KeyGroup, compare};
 use crate::mac::Coverage;
@@ -8,7 +9,7 @@ use crate::metadata::Metadata;
 use crate::selection::Selection;
 use crate::store::Format;
 
-/// Keys that the data key was never wrapped for, and groups without keys.
+/// Keys that the data key was never wrapped for, groups without keys, and a MAC that is none.
 pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding> {
     let broken = |message: String| {
         Finding {
@@ -31,18 +32,32 @@ pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding>
             metadata.key_groups.len()
         )));
     }
+    if !metadata.mac.is_empty()
+        && let Err(error) = well_formed(metadata.mac.as_bytes())
+    {
+        findings.push(broken(format!("the MAC is damaged: {error}")));
+    }
     findings
 }
 
+/// The file, as commands that mend it are told of it.
+pub(super) struct File<'a> {
+    pub(super) format: Format,
+    /// With flags for the formats of input and output.
+    pub(super) shown: &'a str,
+    /// With the one flag that `updatekeys` has.
+    pub(super) shown_for_keys: &'a str,
+}
+
 pub(super) fn drift(
-    subject: &Subject<'_>,
+    file: &File<'_>,
     metadata: &Metadata,
     rule: &ResolvedRule,
     at: Option<Position>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     // binary files have nothing to select (stores.md §4)
-    if Format::from_path(subject.path) != Format::Binary {
+    if file.format != Format::Binary {
         let message = selection(metadata, rule);
         findings.extend(message.map(|message| Finding {
             code: Code::SelectionDrift,
@@ -50,7 +65,7 @@ pub(super) fn drift(
             message,
             fix: format!(
                 "decrypt the file and encrypt it again: rsops decrypt --in-place {0} && rsops encrypt --in-place {0}",
-                subject.shown
+                file.shown
             ),
         }));
     }
@@ -58,7 +73,7 @@ pub(super) fn drift(
         code: Code::RecipientDrift,
         position: at,
         message,
-        fix: format!("rsops updatekeys {}", subject.shown),
+        fix: format!("rsops updatekeys {}", file.shown_for_keys),
     }));
     findings
 }

@@ -1,7 +1,7 @@
 //! Leaves that should be encrypted and are not, or are damaged.
 
 use super::{Code, Finding, Position, Subject};
-use crate::cipher::{is_sealed, well_formed};
+use crate::cipher::well_formed;
 use crate::document::EncryptedDocument;
 use crate::tree::{Comment, Place, Scalar, Unwalkable, Visit, Visited};
 
@@ -19,6 +19,9 @@ pub(super) fn examine(subject: &Subject<'_>, document: &mut EncryptedDocument) -
     }
     inspector.findings
 }
+
+/// How everything begins that was encrypted, be it whole or not. What only says `ENC[` was typed by somebody.
+const SEALED: &[u8] = b"ENC[AES256_GCM,data:";
 
 struct Inspector<'a> {
     bytes: &'a [u8],
@@ -64,7 +67,7 @@ impl Visit for Inspector<'_> {
                 // neither is ever encrypted (format.md §4.3)
                 Scalar::Null => {}
                 Scalar::Text(text) if text.is_empty() => {}
-                Scalar::Text(text) if is_sealed(text.as_bytes()) => {
+                Scalar::Text(text) if text.as_bytes().starts_with(SEALED) => {
                     if let Err(error) = well_formed(text.as_bytes()) {
                         let message = format!("the value at {} is damaged: {error}", place.path());
                         let fix = "restore it from the last commit in which the file could be decrypted";

@@ -9,10 +9,14 @@
 //!      └─► plain document ─► rules, manifest                files without
 //! ```
 
+mod disguise;
 mod drift;
 mod leaves;
 mod manifest;
+mod placeholder;
+mod private_key;
 mod secrets;
+mod template;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -23,7 +27,10 @@ use crate::metadata::LayoutError;
 use crate::store::{Format, Indent};
 use crate::tree::Source;
 
+pub use disguise::disguise;
 pub use secrets::companions;
+
+use disguise::{true_format, unmask};
 
 /// What can be wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,11 +48,12 @@ pub enum Code {
     PrivateKey,
     Leftover,
     Unverified,
+    BrokenConfiguration,
 }
 
 impl Code {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::PlaintextFile,
         Self::PlaintextValue,
         Self::SelectionDrift,
@@ -58,6 +66,7 @@ impl Code {
         Self::PrivateKey,
         Self::Leftover,
         Self::Unverified,
+        Self::BrokenConfiguration,
     ];
 
     /// The word for scripts.
@@ -75,6 +84,7 @@ impl Code {
             Self::PrivateKey => "private-key",
             Self::Leftover => "leftover",
             Self::Unverified => "unverified",
+            Self::BrokenConfiguration => "broken-configuration",
         }
     }
 
@@ -93,6 +103,7 @@ impl Code {
             Self::PrivateKey => "the file holds a private key",
             Self::Leftover => "the file is a decrypted copy of an encrypted one",
             Self::Unverified => "the file cannot be decrypted, or is not what was encrypted",
+            Self::BrokenConfiguration => "the configuration cannot be used, so its rules are not checked",
         }
     }
 
@@ -126,8 +137,8 @@ pub struct Position {
 impl Position {
     fn of(bytes: &[u8], offset: usize) -> Self {
         let before = &bytes[..offset.min(bytes.len())];
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         Self { line, column: 1 + String::from_utf8_lossy(&before[start..]).chars().count() }
     }
 }
@@ -136,7 +147,7 @@ impl Position {
 pub struct Subject<'a> {
     /// Its absolute path, as rules are matched with it.
     pub path: &'a Path,
-    /// How the user names it, for commands to type.
+    /// How commands to type name it: a word for the shell, behind the flags that it needs.
     pub shown: &'a str,
     /// What is in it.
     pub source: Source,
@@ -146,6 +157,8 @@ pub struct Subject<'a> {
 pub struct Verdict {
     /// Whether it carries metadata, be they readable or not.
     pub is_encrypted: bool,
+    /// The format that its metadata are written in, else that of its name.
+    pub format: Format,
     /// Everything that is wrong, in the order of the file.
     pub findings: Vec<Finding>,
 }
@@ -163,18 +176,46 @@ impl<'a> Checker<'a> {
 
     /// Everything that is wrong with a file. Fails only if the configuration is wrong.
     pub fn examine(&self, subject: &Subject<'_>) -> Result<Verdict, ConfigError> {
+        let (format, state) = State::of(subject);
+        let rule = self.rule(subject, state.is_encrypted())?;
+        Ok(self.verdict(subject, format, state, rule.as_ref()))
+    }
+
+    /// The same whatever rules say.
+    pub fn examine_without_rules(&self, subject: &Subject<'_>) -> Verdict {
+        let (format, state) = State::of(subject);
+        self.verdict(subject, format, state, None)
+    }
+
+    fn verdict(
+        &self,
+        subject: &Subject<'_>,
+        format: Format,
+        state: State,
+        rule: Option<&ResolvedRule>,
+    ) -> Verdict {
         let bytes = subject.source.as_bytes();
-        let mut findings = secrets::private_keys(bytes);
+        let mut findings = private_key::private_keys(bytes);
         let allowed = secrets::allowed(bytes);
-        let state = State::of(subject);
-        let is_encrypted = !matches!(state, State::Plain(_) | State::Other);
-        let rule = self.rule(subject, is_encrypted)?;
+        let named = subject;
+        let shown = with_format(named, format, &["--input-type", "--output-type"]);
+        let subject = &Subject { path: named.path, shown: &shown, source: named.source.clone() };
+        let is_encrypted = state.is_encrypted();
         if is_encrypted || rule.is_some() {
             findings.extend(secrets::conflict_marker(bytes));
         }
         match state {
             State::Encrypted(mut document) => {
-                findings.extend(self.encrypted(subject, &mut document, rule.as_ref()));
+                findings.extend(self.encrypted(subject, &mut document));
+                if let Some(rule) = rule {
+                    let at = secrets::metadata_position(bytes);
+                    let file = drift::File {
+                        format,
+                        shown: &shown,
+                        shown_for_keys: &with_format(named, format, &["--input-type"]),
+                    };
+                    findings.extend(drift::drift(&file, &document.metadata, rule, at));
+                }
                 findings.extend(manifest::secrets(document.branches(), subject));
             }
             // the markers say it better
@@ -185,18 +226,19 @@ impl<'a> Checker<'a> {
                 message: format!("the metadata cannot be read: {reason}"),
                 fix: "restore the file from the last commit in which it could be decrypted".to_owned(),
             }),
-            State::Plain(_) | State::Other if rule.is_some() => findings.push(Finding {
+            _ if rule.is_some() && !is_housekeeping(subject.path, bytes) => findings.push(Finding {
                 code: Code::PlaintextFile,
                 position: None,
                 message: "a creation rule names this file, but it is not encrypted".to_owned(),
                 fix: format!("rsops encrypt --in-place {}", subject.shown),
             }),
             State::Plain(document) => findings.extend(manifest::secrets(&document.tree.branches, subject)),
+            State::Template => findings.extend(template::secrets(subject)),
             State::Other => {}
         }
         findings.retain(|finding| !allowed.contains(&finding.code));
         findings.sort_by_key(|finding| finding.position.map_or((0, 0), |at| (at.line, at.column)));
-        Ok(Verdict { is_encrypted, findings })
+        Verdict { is_encrypted, format, findings }
     }
 
     /// The rule for a file: any for one that is encrypted, else only one that names it by a `path_regex`.
@@ -212,12 +254,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn encrypted(
-        &self,
-        subject: &Subject<'_>,
-        document: &mut EncryptedDocument,
-        rule: Option<&ResolvedRule>,
-    ) -> Vec<Finding> {
+    fn encrypted(&self, subject: &Subject<'_>, document: &mut EncryptedDocument) -> Vec<Finding> {
         let bytes = subject.source.as_bytes();
         let at = secrets::metadata_position(bytes);
         let mut findings = drift::wrapped(&document.metadata, at);
@@ -228,9 +265,6 @@ impl<'a> Checker<'a> {
                 message: "the file has no MAC, so that nobody notices when it is changed".to_owned(),
                 fix: format!("rsops rotate --ignore-mac --in-place {}", subject.shown),
             });
-        }
-        if let Some(rule) = rule {
-            findings.extend(drift::drift(subject, &document.metadata, rule, at));
         }
         findings.extend(leaves::examine(subject, document));
         findings
@@ -245,45 +279,77 @@ enum State {
     Broken(String),
     /// It is a document without metadata that may be a manifest.
     Plain(PlainDocument),
+    /// It may be a manifest once it is filled in.
+    Template,
     /// It is none of our business.
     Other,
 }
 
 impl State {
+    fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Encrypted(_) | Self::Broken(_))
+    }
+
     /// Most files are told by a search for one word and are never parsed.
-    fn of(subject: &Subject<'_>) -> Self {
+    fn of(subject: &Subject<'_>) -> (Format, Self) {
         let bytes = subject.source.as_bytes();
         let format = Format::from_path(subject.path);
-        let store = format.store(Indent::default());
         if secrets::mentions_metadata(bytes) {
-            match EncryptedDocument::load(&*store, subject.source.clone()) {
-                Ok(document) => return Self::Encrypted(Box::new(document)),
+            let loaded = EncryptedDocument::load(&*format.store(Indent::default()), subject.source.clone());
+            let is_unreadable =
+                matches!(loaded, Err(LoadError::Store(_) | LoadError::Layout(LayoutError::NotFound)));
+            if is_unreadable && let Some((format, document)) = unmask(format, &subject.source) {
+                return (format, Self::Encrypted(Box::new(document)));
+            }
+            match loaded {
+                Ok(document) => {
+                    return (true_format(format, &document), Self::Encrypted(Box::new(document)));
+                }
                 Err(LoadError::Layout(LayoutError::NotFound)) => {}
                 // text that only speaks of encrypted files, such as documentation
-                Err(LoadError::Store(_)) if !secrets::has_metadata_line(bytes, format) => return Self::Other,
+                Err(LoadError::Store(_)) if !secrets::has_metadata_line(bytes, format) => {}
                 Err(error) => {
-                    return Self::Broken(error.to_string().lines().next().unwrap_or_default().to_owned());
+                    let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+                    return (format, Self::Broken(reason));
                 }
             }
         }
-        if matches!(format, Format::Yaml | Format::Json) && manifest::may_be_secret(bytes) {
-            // templates are no documents before they are filled in
-            return PlainDocument::load(&*store, subject.source.clone()).map_or(Self::Other, Self::Plain);
+        let Some(syntax) = manifest::syntax(subject.path).filter(|_| manifest::may_be_secret(bytes)) else {
+            return (format, Self::Other);
+        };
+        match PlainDocument::load(&*syntax.store(Indent::default()), subject.source.clone()) {
+            Ok(document) => (syntax, Self::Plain(document)),
+            Err(_) if syntax == Format::Yaml => (format, Self::Template),
+            Err(_) => (format, Self::Other),
         }
-        Self::Other
     }
 }
 
-/// Whether a file may be encrypted, told by a search for a few words. A file that is encrypted never fails it.
-pub fn may_be_encrypted(path: &Path, bytes: &[u8]) -> bool {
-    // YAML has many ways to write a key
-    let may = |format| format == Format::Yaml || secrets::has_metadata_line(bytes, format);
-    secrets::mentions_metadata(bytes) && may(Format::from_path(path))
+/// Whether a file is never encrypted, whatever rules match it: it is empty, or says to Git what to do with its folder.
+pub fn is_housekeeping(path: &Path, bytes: &[u8]) -> bool {
+    const NAMES: [&str; 5] = [".gitignore", ".gitattributes", ".gitkeep", ".keep", ".gitmodules"];
+    bytes.trim_ascii().is_empty()
+        || path.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known))
 }
 
-/// Whether a file has metadata as they are written, be they readable or not.
-pub fn carries_metadata(path: &Path, bytes: &[u8]) -> bool {
-    secrets::mentions_metadata(bytes) && secrets::has_metadata_line(bytes, Format::from_path(path))
+/// How a command names a file, told the format if the name tells another one.
+fn with_format(subject: &Subject<'_>, format: Format, flags: &[&str]) -> String {
+    if format == Format::from_path(subject.path) {
+        return subject.shown.to_owned();
+    }
+    let flags: String = flags.iter().map(|flag| format!("{flag} {} ", format.name())).collect();
+    flags + subject.shown
+}
+
+/// Whether a file may be encrypted in this format, told by a search for a few words. One that is never fails it.
+pub fn may_be_encrypted(format: Format, bytes: &[u8]) -> bool {
+    // YAML has many ways to write a key
+    secrets::mentions_metadata(bytes) && (format == Format::Yaml || secrets::has_metadata_line(bytes, format))
+}
+
+/// Whether a file has metadata as this format writes them, be they readable or not.
+pub fn carries_metadata(format: Format, bytes: &[u8]) -> bool {
+    secrets::mentions_metadata(bytes) && secrets::has_metadata_line(bytes, format)
 }
 
 /// Codes by their names, for suppressions.

@@ -27,6 +27,10 @@ pub(super) fn has_metadata_line(bytes: &[u8], format: Format) -> bool {
 
 /// Where the metadata begin.
 pub(super) fn metadata_position(bytes: &[u8]) -> Option<Position> {
+    metadata_offset(bytes).map(|offset| Position::of(bytes, offset))
+}
+
+fn metadata_offset(bytes: &[u8]) -> Option<usize> {
     let mut offset = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let indented = line.len() - line.trim_ascii_start().len();
@@ -34,67 +38,11 @@ pub(super) fn metadata_position(bytes: &[u8]) -> Option<Position> {
         let begins = [&b"\"sops\":"[..], b"[sops]"].iter().any(|start| text.starts_with(start))
             || indented == 0 && (text.starts_with(b"sops:") || text.starts_with(b"sops_"));
         if begins {
-            return Some(Position::of(bytes, offset + indented));
+            return Some(offset + indented);
         }
         offset += line.len();
     }
     None
-}
-
-/// How the private keys of each kind begin, and what they are called.
-const PRIVATE_KEYS: [(&[u8], &str); 3] = [
-    (b"AGE-SECRET-KEY-1", "an age identity"),
-    (b"AGE-SECRET-KEY-PQ-1", "an age identity"),
-    (b"PRIVATE KEY", "a private key"),
-];
-
-/// Characters of a key that must follow, lest a text that only speaks of keys be found.
-const LEAST_CHARACTERS: usize = 24;
-
-pub(super) fn private_keys(bytes: &[u8]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (needle, what) in PRIVATE_KEYS {
-        for at in memmem::find_iter(bytes, needle) {
-            let start = match needle {
-                b"PRIVATE KEY" => pem_start(bytes, at),
-                _ => bech32_follows(&bytes[at + needle.len()..]).then_some(at),
-            };
-            if let Some(start) = start {
-                findings.push(Finding {
-                    code: Code::PrivateKey,
-                    position: Some(Position::of(bytes, start)),
-                    message: format!("{what} lies in this file"),
-                    fix: "take it out, and replace the key: who has the repository has it".to_owned(),
-                });
-            }
-        }
-    }
-    findings
-}
-
-fn bech32_follows(rest: &[u8]) -> bool {
-    rest.iter().take_while(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).count() >= 50
-}
-
-/// The start of a PEM block whose first line holds these words at `at`, if a key follows it. Line breaks may be written
-/// as `\n`.
-fn pem_start(bytes: &[u8], at: usize) -> Option<usize> {
-    let line_start = bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let begin = memmem::rfind(&bytes[line_start..at], b"-----BEGIN ")? + line_start;
-    let label = &bytes[begin + b"-----BEGIN ".len()..at];
-    if !label.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b' ') {
-        return None;
-    }
-    let rest = bytes[at + b"PRIVATE KEY".len()..]
-        .strip_prefix(b" BLOCK")
-        .unwrap_or(&bytes[at + b"PRIVATE KEY".len()..]);
-    let body = rest.strip_prefix(b"-----")?;
-    let text = String::from_utf8_lossy(&body[..body.len().min(512)]).replace("\\n", "\n").replace("\\r", "");
-    let is_key = |line: &&str| {
-        line.len() >= LEAST_CHARACTERS
-            && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
-    };
-    text.lines().skip(1).map(str::trim).find(is_key).map(|_| begin)
 }
 
 /// The first marker of a merge that was not finished.
@@ -163,33 +111,6 @@ pub fn companions(path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_is_found_where_it_begins_and_talk_of_keys_is_not() {
-        let key = "MC4CAQAwBQYDK2VwBCIEIO7uNotARealKeyButLongEnough0000";
-        let lines = |text: &str| {
-            private_keys(text.as_bytes())
-                .iter()
-                .filter_map(|found| found.position)
-                .map(|at| (at.line, at.column))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(lines(&format!("a\n-----BEGIN PRIVATE KEY-----\n{key}\n")), [(2, 1)]);
-        assert_eq!(lines(&format!("k: |\n  -----BEGIN OPENSSH PRIVATE KEY-----\n  {key}\n")), [(2, 3)]);
-        assert_eq!(lines(&format!("{{\"k\": \"-----BEGIN RSA PRIVATE KEY-----\\n{key}\\n\"}}")), [(1, 8)]);
-        assert_eq!(lines(&format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{key}\n")), [(1, 1)]);
-        let age = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
-        assert_eq!(lines(&format!("# public\n  {age}\n")), [(2, 3)]);
-        for harmless in [
-            "-----BEGIN PUBLIC KEY-----\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
-            "say -----BEGIN PRIVATE KEY----- to it\n",
-            "if line == \"-----BEGIN PRIVATE KEY-----\" {\n    return Some(thing);\n}\n",
-            "AGE-SECRET-KEY-1...\n",
-            "keys start with AGE-SECRET-KEY-1\n",
-        ] {
-            assert_eq!(lines(harmless), [], "{harmless}");
-        }
-    }
 
     #[test]
     fn an_unfinished_merge_has_both_markers() {

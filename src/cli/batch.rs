@@ -11,21 +11,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rsops::check::{carries_metadata, may_be_encrypted};
+use rsops::check::{carries_metadata, disguise, may_be_encrypted};
 use rsops::document::LoadError;
 use rsops::metadata::LayoutError;
-use rsops::tree::STACK_SIZE;
+use rsops::tree::{STACK_SIZE, Source};
 
 use super::error::CommandError;
-use super::place::current_directory;
-use super::repository;
+use super::options::InputOptions;
+use super::place::{current_directory, input_format};
+use super::repository::{self, Which};
 use super::ui::{Ui, printable};
 
 /// Flags of the commands that can work on many files.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Many files")]
 pub(super) struct BatchOptions {
-    /// Also work on the files in folders, unless they are ignored by Git
+    /// Also work on the files in folders, unless they are ignored by Git. Each goes with the nearest .sops.yaml above it
     #[arg(long)]
     recursive: bool,
     /// Work on so many files at once. By default four for each processor, at most 16
@@ -78,6 +79,7 @@ impl BatchOptions {
         &self,
         ui: &Arc<Ui>,
         files: &[PathBuf],
+        input: &InputOptions,
         wanted: Wanted,
     ) -> Result<Batch, CommandError> {
         if files.is_empty() {
@@ -85,18 +87,13 @@ impl BatchOptions {
         }
         let folder = current_directory()?;
         let mut entries = Vec::new();
+        let mut folders = Vec::new();
         let mut known = HashSet::new();
         for file in files {
             let full = folder.join(file);
             match fs::metadata(&full) {
                 Err(_) => return Err(CommandError::NoSuchFile(file.clone())),
-                Ok(metadata) if metadata.is_dir() && self.recursive => {
-                    let inside = std::slice::from_ref(file);
-                    let paths =
-                        repository::files(&folder, inside)?.into_iter().map(|candidate| candidate.path);
-                    let paths = paths.filter(|path| known.insert(resolved(folder.join(path))));
-                    entries.extend(paths.map(|path| Entry { path, named: false }));
-                }
+                Ok(metadata) if metadata.is_dir() && self.recursive => folders.push(file),
                 Ok(metadata) if metadata.is_dir() => return Err(CommandError::IsDirectory(file.clone())),
                 Ok(_) => {
                     // `x` and `./x` are one file
@@ -106,10 +103,36 @@ impl BatchOptions {
                 }
             }
         }
+        let mut failures = Vec::new();
+        // a file that is named too stays one that is named
+        for file in folders {
+            let listing = repository::files(&folder, file, Which::NotIgnored)?;
+            if listing.paths.is_empty() && listing.failures.is_empty() {
+                return Err(CommandError::NothingIn(file.clone()));
+            }
+            let paths = listing.paths.into_iter().filter(|path| !is_temporary(path));
+            let paths = paths.filter(|path| known.insert(resolved(folder.join(path))));
+            entries.extend(paths.map(|path| Entry { path, named: false }));
+            failures.extend(listing.failures);
+        }
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let jobs = self.jobs.map_or((WAITING * processors).min(MOST_JOBS), NonZeroUsize::get);
-        Ok(Batch { ui: ui.clone(), entries, wanted, jobs, dry_run: self.dry_run })
+        let input = input.input_type.clone();
+        Ok(Batch { ui: ui.clone(), entries, failures, input, wanted, jobs, dry_run: self.dry_run })
     }
+}
+
+/// How the files begin that `write_file` puts in the place of others. A run that was killed leaves some behind.
+const TEMPORARY: &[u8] = b".rsops-";
+
+/// Letters that follow, other ones each time.
+const RANDOM: usize = 6;
+
+/// Whether it is one of those.
+pub(super) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.strip_prefix(TEMPORARY)
+        .is_some_and(|rest| rest.len() == RANDOM && rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// The path under which a file is known, however it was named.
@@ -121,12 +144,21 @@ fn resolved(path: PathBuf) -> PathBuf {
 pub(super) struct Batch {
     ui: Arc<Ui>,
     entries: Vec<Entry>,
+    /// Folders into which nobody could look.
+    failures: Vec<CommandError>,
+    /// `--input-type`.
+    input: Option<String>,
     wanted: Wanted,
     jobs: usize,
     dry_run: bool,
 }
 
 impl Batch {
+    /// Whether no file is only one of a folder.
+    pub(super) fn are_all_named(&self) -> bool {
+        self.entries.iter().all(|entry| entry.named)
+    }
+
     /// In their order, because a person is asked.
     pub(super) fn one_at_a_time(self) -> Self {
         Self { jobs: 1, ..self }
@@ -140,6 +172,7 @@ impl Batch {
     ) -> Result<(), CommandError> {
         let next = AtomicUsize::new(0);
         let progress = Mutex::new(Progress::new(self.entries.len()));
+        progress.lock().unwrap_or_else(PoisonError::into_inner).fail(&self);
         let shared = || progress.lock().unwrap_or_else(PoisonError::into_inner);
         let labour = || {
             while let Some(entry) = self.entries.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -163,25 +196,32 @@ impl Batch {
         entry: &Entry,
         work: impl Fn(&Entry) -> Result<Done, CommandError>,
     ) -> Result<Done, CommandError> {
-        if !entry.named && self.wanted == Wanted::Encrypted {
-            let bytes = fs::read(&entry.path)
-                .map_err(|error| CommandError::Read { path: entry.path.clone(), error })?;
-            if !may_be_encrypted(&entry.path, &bytes) {
-                return Ok(Done::Passed);
-            }
+        if entry.named || self.wanted == Wanted::Any {
+            return work(entry);
+        }
+        let format = input_format(self.input.as_deref(), &entry.path);
+        let source = fs::read(&entry.path)
+            .map(Source::from)
+            .map_err(|error| CommandError::Read { path: entry.path.clone(), error })?;
+        // what is encrypted and cannot be read by its name must not be passed over in silence
+        let passed = || match disguise(format, &source) {
+            Some(written) => Err(CommandError::Disguised { read_as: format, written }),
+            None => Ok(Done::Passed),
+        };
+        if !may_be_encrypted(format, source.as_bytes()) {
+            return passed();
         }
         match work(entry) {
             // a text that only speaks of metadata
-            Err(CommandError::Load { error: LoadError::Layout(LayoutError::NotFound), .. })
-                if !entry.named =>
-            {
-                Ok(Done::Passed)
-            }
+            Err(CommandError::Load { error: LoadError::Layout(LayoutError::NotFound), .. }) => passed(),
             Err(CommandError::Load { error: LoadError::Store(_), .. })
-                if !entry.named
-                    && !fs::read(&entry.path).is_ok_and(|bytes| carries_metadata(&entry.path, &bytes)) =>
+                if !carries_metadata(format, source.as_bytes()) =>
             {
-                Ok(Done::Passed)
+                passed()
+            }
+            Err(error @ CommandError::Load { error: LoadError::Store(_), .. }) => {
+                // the hint is better
+                passed().and(Err(error))
             }
             done => done,
         }
@@ -208,6 +248,12 @@ impl Progress {
     fn new(files: usize) -> Self {
         let shown = std::io::stderr().is_terminal().then(Instant::now);
         Self { files, tried: 0, changed: 0, unchanged: 0, failed: 0, said: HashMap::new(), shown }
+    }
+
+    /// Folders into which nobody could look.
+    fn fail(&mut self, batch: &Batch) {
+        self.failed += batch.failures.len();
+        batch.failures.iter().for_each(CommandError::print);
     }
 
     fn count(&mut self, batch: &Batch, entry: &Entry, done: Result<Done, CommandError>) {

@@ -21,6 +21,7 @@ mod key_changes;
 mod legacy;
 mod logged;
 mod markdown;
+mod nearest;
 mod open;
 mod options;
 mod pipe;

@@ -85,10 +85,7 @@ impl Place {
             (_, Input::File(path)) => path.clone(),
             (_, Input::Stdin) => PathBuf::new(),
         };
-        // a word that is no format is ignored, as in the reference (cli.md §3.1)
-        let format = |word: &Option<String>| {
-            word.as_deref().and_then(Format::from_name).unwrap_or_else(|| Format::from_path(&name))
-        };
+        let format = |word: &Option<String>| input_format(word.as_deref(), &name);
         let (input_format, output_format) = (format(&formats.input.input_type), format(&formats.output_type));
         Ok(Self { ui, input, name, input_format, output_format, indent: formats.indent.indent })
     }
@@ -152,6 +149,11 @@ impl Place {
             None => configured,
         })
     }
+}
+
+/// The format in which a file is read. A word that is no format is ignored, as in the reference (cli.md §3.1).
+pub(super) fn input_format(word: Option<&str>, name: &Path) -> Format {
+    word.and_then(Format::from_name).unwrap_or_else(|| Format::from_path(name))
 }
 
 /// All of standard input. A vector that grows would leave copies behind.

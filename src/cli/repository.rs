@@ -1,11 +1,12 @@
 //! The files of a Git repository, as `git` itself tells them, and of folders that are in none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use ignore::WalkBuilder;
@@ -29,19 +30,65 @@ pub(super) enum Content {
     Object(String),
 }
 
+/// Which files of a repository are meant. Outside of one, all are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Tracked,
+    /// Tracked or not, but none that is ignored.
+    NotIgnored,
+}
+
+/// The files of a folder.
+#[derive(Default)]
+pub(super) struct Listing {
+    /// As the user would name them, who named the folder.
+    pub(super) paths: Vec<PathBuf>,
+    /// Folders into which nobody could look.
+    pub(super) failures: Vec<CommandError>,
+}
+
 /// Regular files; links and repositories inside this one are none of ours.
 const REGULAR: &[u8] = b"100";
 
-/// Whether a folder is in a repository that `git` can read.
-pub(super) fn is_repository(folder: &Path) -> bool {
-    git(folder)
-        .args(["rev-parse", "--is-inside-work-tree"])
-        .stderr(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success() && output.stdout.starts_with(b"true"))
+/// Links.
+const LINK: &[u8] = b"120000";
+
+/// Whether a folder is in a repository. An error if it is in one that `git` does not read: then nobody knows which files
+/// are tracked and which are ignored.
+pub(super) fn is_repository(folder: &Path) -> Result<bool, CommandError> {
+    let reason = match git(folder).args(["rev-parse", "--is-inside-work-tree"]).output() {
+        Ok(output) if output.status.success() => match output.stdout.starts_with(b"true") {
+            true => return Ok(true),
+            false => "this is a repository without a work tree, or the inside of one".to_owned(),
+        },
+        Ok(output) => {
+            let reason = message(&output.stderr);
+            let none_here = reason.to_lowercase().contains("not a git repository");
+            // who sets it wants no repository to be found above
+            let is_confined = env::var_os("GIT_CEILING_DIRECTORIES").is_some();
+            if none_here && !is_pinned() && (is_confined || !has_repository_above(folder)) {
+                return Ok(false);
+            }
+            reason
+        }
+        Err(_) if !is_pinned() && !has_repository_above(folder) => return Ok(false),
+        Err(error) => format!("git cannot be run: {}", os_text(&error)),
+    };
+    Err(CommandError::Repository { folder: folder.to_owned(), reason })
 }
 
-/// Where a hook of this repository lies, whatever `core.hooksPath` says.
+/// Whether the environment says which repository is meant, as it does in hooks.
+fn is_pinned() -> bool {
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"].iter().any(|name| env::var_os(name).is_some())
+}
+
+fn has_repository_above(folder: &Path) -> bool {
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    full.ancestors().any(|above| above.join(".git").symlink_metadata().is_ok())
+}
+
+/// Where Git looks for a hook of this repository: as `core.hooksPath` says, else where all of its work trees share
+/// them.
 #[cfg(feature = "age")]
 pub(super) fn hook_path(folder: &Path, name: &str) -> Result<PathBuf, CommandError> {
     let output = run(git(folder).args(["rev-parse", "--git-path", &format!("hooks/{name}")]))?;
@@ -49,10 +96,11 @@ pub(super) fn hook_path(folder: &Path, name: &str) -> Result<PathBuf, CommandErr
     Ok(folder.join(to_path(path)))
 }
 
-/// The files that are tracked below these paths, as they are on disk.
-pub(super) fn tracked(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
-    let on_disk = |entry: Indexed| Candidate { path: entry.path, content: Content::WorkTree };
-    Ok(indexed(folder, paths)?.into_iter().map(on_disk).collect())
+/// What the work trees of a repository share, usually `.git`.
+#[cfg(feature = "age")]
+pub(super) fn common_directory(folder: &Path) -> Result<PathBuf, CommandError> {
+    let output = run(git(folder).args(["rev-parse", "--git-common-dir"]))?;
+    Ok(folder.join(to_path(output.strip_suffix(b"\n").unwrap_or(&output))))
 }
 
 /// The top folder of the repository.
@@ -61,76 +109,151 @@ pub(super) fn top_level(folder: &Path) -> Result<PathBuf, CommandError> {
     Ok(to_path(output.strip_suffix(b"\n").unwrap_or(&output)))
 }
 
+/// The files below a folder, as they are on disk: what the repository says that it is in, or all if it is in none.
+pub(super) fn files(folder: &Path, start: &Path, which: Which) -> Result<Listing, CommandError> {
+    // asked from there, it may be in another repository, or behind a link; but a hook has its own index
+    let (asked, inside) = match is_pinned() {
+        true => (folder.to_owned(), start),
+        false => (folder.join(start), Path::new(".")),
+    };
+    if !is_repository(&asked)? {
+        return Ok(walked(folder, start));
+    }
+    let mut command = git(&asked);
+    command.args(["--literal-pathspecs", "ls-files", "-z", "--cached"]);
+    if which == Which::NotIgnored {
+        command.args(["--others", "--exclude-standard"]);
+    }
+    let output = succeed(command.arg("--").arg(inside))?;
+    let mut listing = Listing::default();
+    let mut known = HashSet::new();
+    for path in output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(to_path) {
+        // a link leads to a file that is there by itself, or to one that is none of ours; what is deleted, or left out of
+        // a sparse checkout, is not there
+        let is_file = asked.join(&path).symlink_metadata().is_ok_and(|found| found.is_file());
+        let path = if is_pinned() { path } else { below(start, &path) };
+        // in the middle of a merge, a file has up to three entries
+        if is_file && known.insert(path.clone()) {
+            listing.paths.push(path);
+        }
+    }
+    // git goes on without it, and succeeds
+    let warnings = message(&output.stderr);
+    let unread = warnings.lines().filter(|line| line.contains("could not open directory"));
+    listing.failures.extend(unread.map(|line| CommandError::Git(line.to_owned())));
+    Ok(listing)
+}
+
+/// A path below a folder, as somebody names it who named the folder.
+fn below(start: &Path, path: &Path) -> PathBuf {
+    let full = start.join(path);
+    full.strip_prefix(".").map_or_else(|_| full.clone(), Path::to_owned)
+}
+
+/// The files below a folder that is in no repository. `.gitignore` files in it count.
+fn walked(folder: &Path, start: &Path) -> Listing {
+    let mut listing = Listing::default();
+    let root = folder.join(start);
+    let mut walk = WalkBuilder::new(&root);
+    walk.hidden(false).ignore(false).parents(false).require_git(false).git_global(false);
+    walk.sort_by_file_name(OsStr::cmp).filter_entry(|entry| entry.file_name() != ".git");
+    for entry in walk.build() {
+        match entry {
+            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
+                let path = entry.path().strip_prefix(&root).unwrap_or(entry.path());
+                listing.paths.push(below(start, path));
+            }
+            Ok(_) => {}
+            Err(error) => listing.failures.push(CommandError::Walk(error.to_string())),
+        }
+    }
+    listing
+}
+
 /// The files that the next commit changes or adds below these paths, as they will be committed; without paths all of
-/// them, wherever in the repository this is.
+/// them, wherever in the repository this is. What a merge left open will be committed as somebody makes it on disk.
 pub(super) fn staged(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
     let top = top_level(folder)?;
-    let mut command = git(&top);
-    command.args(["diff", "--cached", "--raw", "-z", "--no-renames", "--diff-filter=AMT", "--no-abbrev"]);
-    let output = run(command.arg("--").args(paths.iter().map(|path| folder.join(path))))?;
-    let mut candidates = Vec::new();
+    let mut command = git(folder);
+    command.args(["--literal-pathspecs", "diff", "--cached", "--raw", "-z", "--no-renames", "--no-ext-diff"]);
+    command.args(["--diff-filter=AMTU", "--no-abbrev", "--"]).args(paths);
+    let output = run(&mut command)?;
+    let mut candidates: Vec<Candidate> = Vec::new();
     let mut fields = output.split(|byte| *byte == 0);
     // :<old mode> <new mode> <old object> <new object> <status>, then the path
     while let (Some(entry), Some(path)) = (fields.next(), fields.next()) {
         let words: Vec<&[u8]> = entry.split(|byte| *byte == b' ').collect();
-        if let [_, mode, _, object, _] = words.as_slice()
-            && mode.starts_with(REGULAR)
-        {
-            let full = top.join(to_path(path));
-            let path = full.strip_prefix(folder).map_or_else(|_| full.clone(), Path::to_owned);
-            candidates.push(Candidate { path, content: Content::Object(to_text(object)) });
-        }
+        let full = top.join(to_path(path));
+        let content = match words.as_slice() {
+            [_, _, _, _, b"U"] if full.symlink_metadata().is_ok_and(|found| found.is_file()) => {
+                Content::WorkTree
+            }
+            [_, mode, _, object, _] if mode.starts_with(REGULAR) => Content::Object(to_text(object)),
+            _ => continue,
+        };
+        candidates.push(Candidate { path: relative(folder, &full), content });
     }
     Ok(candidates)
 }
 
-/// The files below these paths, unless they are ignored, in a repository or not.
-pub(super) fn files(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
-    if is_repository(folder) { not_ignored(folder, paths) } else { Ok(walked(folder, paths)) }
-}
-
-/// The files below these paths that are tracked, or not ignored, as they are on disk.
-pub(super) fn not_ignored(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
-    let mut command = git(folder);
-    command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
-    let output = run(command.arg("--").args(paths))?;
-    let paths = output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(to_path);
-    // a link leads to a file that is there by itself, or to one that is none of ours
-    let is_file = |path: &PathBuf| folder.join(path).symlink_metadata().is_ok_and(|found| found.is_file());
-    let paths = paths.filter(is_file);
-    Ok(paths.map(|path| Candidate { path, content: Content::WorkTree }).collect())
-}
-
-/// The files below these paths, where there is no repository. `.gitignore` files count.
-pub(super) fn walked(folder: &Path, paths: &[PathBuf]) -> Vec<Candidate> {
-    let here = [PathBuf::from(".")];
-    let paths = if paths.is_empty() { &here[..] } else { paths };
-    let mut candidates = Vec::new();
-    for start in paths {
-        let mut walk = WalkBuilder::new(folder.join(start));
-        walk.hidden(false).require_git(false).git_global(false).sort_by_file_name(OsStr::cmp);
-        walk.filter_entry(|entry| entry.file_name() != ".git");
-        for entry in
-            walk.build().flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
-        {
-            let path = entry.path();
-            // as it was typed
-            let path = if start.is_absolute() { path } else { path.strip_prefix(folder).unwrap_or(path) };
-            let path = path.strip_prefix(".").unwrap_or(path).to_owned();
-            candidates.push(Candidate { path, content: Content::WorkTree });
+/// The first of these paths that the next commit knows nothing of: neither is there a file below it, nor is one removed.
+pub(super) fn unknown_to_index(folder: &Path, paths: &[PathBuf]) -> Result<Option<PathBuf>, CommandError> {
+    // in a hook there can be thousands; then this is all
+    let mut all = git(folder);
+    all.args(["--literal-pathspecs", "ls-files", "-z", "--cached", "--error-unmatch", "--"]).args(paths);
+    if paths.is_empty() || all.output().is_ok_and(|output| output.status.success()) {
+        return Ok(None);
+    }
+    for path in paths {
+        let knows = |arguments: &[&str]| -> Result<bool, CommandError> {
+            let mut command = git(folder);
+            Ok(!run(command.arg("--literal-pathspecs").args(arguments).arg("--").arg(path))?.is_empty())
+        };
+        if !knows(&["ls-files", "-z", "--cached"])? && !knows(&["diff", "--cached", "--name-only", "-z"])? {
+            return Ok(Some(path.clone()));
         }
     }
-    candidates
+    Ok(None)
 }
 
-/// Every file of this name that the index has, by its full path.
-pub(super) fn staged_by_name(top: &Path, name: &str) -> Result<HashMap<PathBuf, Vec<u8>>, CommandError> {
-    let entries = indexed(top, &[format!(":(glob)**/{name}").into()])?;
-    let contents = objects(top, entries.iter().map(|entry| entry.object.clone()).collect())?;
-    let found = entries
-        .iter()
-        .filter_map(|entry| Some((top.join(&entry.path), contents.get(&entry.object)?.clone())));
-    Ok(found.collect())
+/// The path from a folder to a file, both absolute. What is below the same root only is named by its full path.
+pub(super) fn relative(folder: &Path, file: &Path) -> PathBuf {
+    let mut up = PathBuf::new();
+    for above in folder.ancestors().filter(|above| above.parent().is_some()) {
+        if let Ok(rest) = file.strip_prefix(above) {
+            return up.join(rest);
+        }
+        up.push("..");
+    }
+    file.to_owned()
+}
+
+/// Every file of this name that the index has, by its full path; nothing stands for a link, which is followed on disk.
+pub(super) fn staged_by_name(
+    folder: &Path,
+    name: &str,
+) -> Result<HashMap<PathBuf, Option<Vec<u8>>>, CommandError> {
+    let top = top_level(folder)?;
+    let mut command = git(folder);
+    command.args(["ls-files", "-z", "--stage", "--full-name", "--"]);
+    let output = run(command.arg(format!(":(top,glob)**/{name}")))?;
+    let mut entries: HashMap<PathBuf, Option<String>> = HashMap::new();
+    // <mode> <object> <stage>, a tab, the path
+    for entry in output.split(|byte| *byte == 0) {
+        let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+        let words: Vec<&[u8]> = entry[..tab].split(|byte| *byte == b' ').collect();
+        let [mode, object, _] = words.as_slice() else { continue };
+        let object = match () {
+            () if mode.starts_with(REGULAR) => Some(to_text(object)),
+            () if *mode == LINK => None,
+            () => continue,
+        };
+        // in the middle of a merge, a file has up to three entries
+        entries.entry(top.join(to_path(&entry[tab + 1..]))).or_insert(object);
+    }
+    let contents = objects(folder, entries.values().flatten().cloned().collect())?;
+    let content = |object: String| contents.get(&object).cloned();
+    Ok(entries.into_iter().map(|(path, object)| (path, object.and_then(content))).collect())
 }
 
 /// The content of objects, by their names.
@@ -169,44 +292,33 @@ pub(super) fn objects(folder: &Path, names: Vec<String>) -> Result<HashMap<Strin
     Ok(contents)
 }
 
-/// A file of the index.
-struct Indexed {
-    path: PathBuf,
-    object: String,
-}
-
-fn indexed(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Indexed>, CommandError> {
-    let output = run(git(folder).args(["ls-files", "-z", "--stage", "--"]).args(paths))?;
-    let mut entries: Vec<Indexed> = Vec::new();
-    // <mode> <object> <stage>, a tab, the path
-    for entry in output.split(|byte| *byte == 0).filter(|entry| entry.starts_with(REGULAR)) {
-        let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
-        let object = entry[..tab].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        let path = to_path(&entry[tab + 1..]);
-        // in the middle of a merge, a file has up to three entries
-        if entries.last().is_none_or(|last| last.path != path) {
-            entries.push(Indexed { path, object: to_text(object) });
-        }
-    }
-    Ok(entries)
-}
-
 fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder).stdin(Stdio::null());
-    // what is asked is read by a program
-    command.args(["-c", "core.quotePath=false"]);
+    // what is asked is read by a program, and so is what it complains of
+    command.args(["-c", "core.quotePath=false", "-c", "diff.relative=false", "-c", "color.ui=false"]);
+    command.env("LC_ALL", "C");
+    // it may be asked while somebody else is at the index
+    command.env("GIT_OPTIONAL_LOCKS", "0");
+    for kind in ["LITERAL", "GLOB", "NOGLOB", "ICASE"] {
+        command.env_remove(format!("GIT_{kind}_PATHSPECS"));
+    }
     command
 }
 
 fn run(command: &mut Command) -> Result<Vec<u8>, CommandError> {
+    succeed(command).map(|output| output.stdout)
+}
+
+fn succeed(command: &mut Command) -> Result<Output, CommandError> {
     let output = command
         .output()
         .map_err(|error| CommandError::Git(format!("git cannot be run: {}", os_text(&error))))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    Err(CommandError::Git(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    if output.status.success() { Ok(output) } else { Err(CommandError::Git(message(&output.stderr))) }
+}
+
+fn message(stderr: &[u8]) -> String {
+    String::from_utf8_lossy(stderr).trim().to_owned()
 }
 
 fn to_path(bytes: &[u8]) -> PathBuf {
@@ -215,4 +327,18 @@ fn to_path(bytes: &[u8]) -> PathBuf {
 
 fn to_text(bytes: &[u8]) -> String {
     OsStr::from_bytes(bytes).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_from_the_folder_where_somebody_works() {
+        let from = |folder: &str, file: &str| relative(Path::new(folder), Path::new(file));
+        assert_eq!(from("/a/b", "/a/b/c/x"), Path::new("c/x"));
+        assert_eq!(from("/a/b", "/a/x"), Path::new("../x"));
+        assert_eq!(from("/a/b/c", "/a/d/x"), Path::new("../../d/x"));
+        assert_eq!(from("/a/b", "/c/x"), Path::new("/c/x"));
+    }
 }

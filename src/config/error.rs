@@ -65,6 +65,18 @@ pub enum ConfigError {
     NoDestination,
 }
 
+impl ConfigError {
+    /// The line that is to blame, from 1, where it is known.
+    pub fn line(&self) -> Option<usize> {
+        let line = match self {
+            Self::Invalid(error) => error.line(),
+            Self::BadPathRegex { line, .. } => Some(*line),
+            _ => None,
+        };
+        line.and_then(|line| line.try_into().ok())
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -130,6 +130,11 @@ impl Format {
         Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, format)| *format)
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
+    }
+
     /// The format that the end of a path tells. The comparison is of bytes over the whole path, so that a file
     /// called `.env` is dotenv and `A.YAML` is binary (stores.md §1.1).
     pub fn from_path(path: &Path) -> Self {

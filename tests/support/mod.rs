@@ -16,6 +16,7 @@ pub(crate) mod outcome;
 pub(crate) mod program;
 pub(crate) mod pty;
 pub(crate) mod report;
+pub(crate) mod repository;
 #[cfg(unix)]
 pub(crate) mod running;
 pub(crate) mod scratch;

@@ -1,5 +1,9 @@
 //! `rsops check`: what must not be committed, told without any key.
 
+mod rules;
+mod verifier;
+mod words;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
@@ -7,27 +11,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use rsops::check::{Checker, Code, Finding, Subject, companions};
-use rsops::config::{Config, FILE_NAME, absolute};
-use rsops::keys::DecryptionOrder;
+use rsops::check::{Checker, Code, Finding, Position, Subject, Verdict, companions};
+use rsops::config::{FILE_NAME, absolute};
 use rsops::tree::Source;
 
+use self::rules::{Broken, Configured, Rules, Staged};
+use self::verifier::Verifier;
+use self::words::quoted;
+use crate::cli::batch::is_temporary;
 use crate::cli::error::CommandError;
 use crate::cli::findings::{Format, Located, render};
-use crate::cli::open::{parse, verify};
-use crate::cli::options::{DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, path};
-use crate::cli::place::{Input, KeyServices, Place, current_directory, key_services};
+use crate::cli::options::{DecryptionOptions, GlobalOptions, KeyServiceOptions, path};
+use crate::cli::place::{current_directory, key_services};
 use crate::cli::repository::{
-    Candidate, Content, is_repository, not_ignored, objects, staged, staged_by_name, top_level, tracked,
-    walked,
+    Candidate, Content, Which, files, is_repository, objects, staged, top_level, unknown_to_index,
 };
 use crate::cli::ui::{Component, Ui};
 
 /// Find plaintext and drift before they are committed
 ///
 /// Looks at the tracked files below the working directory, or below each PATH; outside of a repository, at all files.
-/// A file is held against the nearest .sops.yaml above it. No key is needed. The status is 1 if anything is found.
+/// A file is held against the nearest .sops.yaml above it. No key is needed. The status is 1 if anything is found, or if
+/// something could not be looked at.
 ///
 /// A comment `rsops:allow CODE` in a file, globs under `rsops.check.allow` in .sops.yaml, or --allow let findings pass.
 #[derive(Args)]
@@ -59,9 +64,10 @@ pub(crate) struct Check {
 }
 
 fn code(name: &str) -> Result<Code, String> {
-    Code::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Code::ALL.into_iter().map(Code::name).collect();
-        format!("no such code; the codes are {}", names.join(", "))
+    let is_allowable = |code: &Code| *code != Code::BrokenConfiguration;
+    Code::from_name(name).filter(is_allowable).ok_or_else(|| {
+        let names: Vec<&str> = Code::ALL.into_iter().filter(is_allowable).map(Code::name).collect();
+        format!("no code that can be allowed; these are {}", names.join(", "))
     })
 }
 
@@ -69,7 +75,11 @@ impl Check {
     pub(crate) fn run(self) -> Result<(), CommandError> {
         let ui = Arc::new(Ui::new(self.global.verbose));
         let folder = current_directory()?;
-        let candidates = self.candidates(&folder)?;
+        let mut failures = Vec::new();
+        let candidates = match self.staged {
+            true => self.staged(&folder)?,
+            false => self.on_disk(&folder, &mut failures)?,
+        };
         let verifier = match self.verify {
             true => Some(Verifier {
                 ui: ui.clone(),
@@ -78,104 +88,116 @@ impl Check {
             }),
             false => None,
         };
+        let staged = if self.staged { Some(Staged::read(&folder)?) } else { None };
         let mut inspection = Inspection {
-            rules: Rules {
-                folder: &folder,
-                staged: if self.staged { Some(Staged::read(&folder)?) } else { None },
-                named: self.named_configuration(&folder)?,
-                known: HashMap::new(),
-            },
+            folder: &folder,
+            rules: Rules::new(&folder, staged, &self.global)?,
             allow: self.allow.iter().copied().collect(),
             verifier,
             encrypted: HashSet::new(),
             plain: Vec::new(),
+            broken: HashSet::new(),
             findings: Vec::new(),
         };
         let contents = index_contents(&folder, &candidates)?;
         for candidate in candidates {
-            let source = match &candidate.content {
-                Content::WorkTree => read(&folder.join(&candidate.path))?,
-                // several files may have the same content, which Git keeps once
-                Content::Object(name) => match contents.get(name) {
-                    Some(source) => Some(source.clone()),
-                    None => {
-                        let file = candidate.path.display();
-                        return Err(CommandError::Git(format!("git does not give the content of {file}")));
-                    }
-                },
-            };
-            if let Some(source) = source {
-                inspection.examine(&candidate.path, source)?;
+            match content(&folder, &candidate, &contents) {
+                Ok(Some(source)) => inspection.examine(&candidate.path, source),
+                Ok(None) => {}
+                Err(error) => failures.push(error),
             }
         }
         let findings = inspection.finish();
         ui.info(Component::Cmd, "Check finished", &[("findings", &findings.len().to_string())]);
-        ui.print(render(&findings, self.format).as_bytes())?;
+        ui.print(render(&findings, self.format, &self.root(&folder)).as_bytes())?;
+        failures.iter().for_each(CommandError::print);
         let files: HashSet<&PathBuf> = findings.iter().map(|located| &located.path).collect();
         match findings.len() {
-            0 => Ok(()),
+            0 if failures.is_empty() => Ok(()),
+            0 => Err(CommandError::Failures),
             findings => Err(CommandError::Findings { findings, files: files.len() }),
         }
     }
 
+    fn staged(&self, folder: &Path) -> Result<Vec<Candidate>, CommandError> {
+        if !is_repository(folder)? {
+            return Err(CommandError::Git("--staged needs a repository, and this is none".to_owned()));
+        }
+        match unknown_to_index(folder, &self.paths)? {
+            Some(path) => Err(CommandError::NotStaged(path)),
+            None => staged(folder, &self.paths),
+        }
+    }
+
     /// The files to look at, each once.
-    fn candidates(&self, folder: &Path) -> Result<Vec<Candidate>, CommandError> {
-        let missing =
-            self.paths.iter().find(|path| !self.staged && fs::symlink_metadata(folder.join(path)).is_err());
-        if let Some(missing) = missing {
-            return Err(CommandError::NoSuchFile(missing.clone()));
-        }
-        if !is_repository(folder) {
-            if self.staged {
-                return Err(CommandError::Git("--staged needs a repository, and this is none".to_owned()));
+    fn on_disk(
+        &self,
+        folder: &Path,
+        failures: &mut Vec<CommandError>,
+    ) -> Result<Vec<Candidate>, CommandError> {
+        let which = if self.all { Which::NotIgnored } else { Which::Tracked };
+        let here = [PathBuf::from(".")];
+        let mut paths = Vec::new();
+        for path in if self.paths.is_empty() { &here[..] } else { &self.paths } {
+            match fs::metadata(folder.join(path)) {
+                Err(_) => return Err(CommandError::NoSuchFile(path.clone())),
+                Ok(found) if found.is_dir() => {
+                    let listing = files(folder, path, which)?;
+                    if !self.paths.is_empty() && listing.paths.is_empty() && listing.failures.is_empty() {
+                        return Err(self.nothing_in(path));
+                    }
+                    paths.extend(listing.paths);
+                    failures.extend(listing.failures);
+                }
+                // who names a file wants to know, whatever the repository says of it
+                Ok(_) => paths.push(path.clone()),
             }
-            return Ok(walked(folder, &self.paths));
         }
-        let mut candidates = match (self.staged, self.all) {
-            (true, _) => staged(folder, &self.paths)?,
-            (_, true) => not_ignored(folder, &self.paths)?,
-            _ => tracked(folder, &self.paths)?,
+        let mut known = HashSet::new();
+        let paths = paths.into_iter().filter(|path| known.insert(absolute(folder, path)));
+        Ok(paths.map(|path| Candidate { path, content: Content::WorkTree }).collect())
+    }
+
+    /// Where paths begin for those who know nothing of a working directory.
+    fn root(&self, folder: &Path) -> PathBuf {
+        let top = match self.format {
+            Format::Human | Format::Json => None,
+            Format::Sarif | Format::Github => top_level(folder).ok(),
         };
-        if !self.staged {
-            // who names a file wants to know, whatever the repository says of it
-            let known: HashSet<PathBuf> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
-            let named = self.paths.iter().filter(|path| folder.join(path).is_file());
-            let named = named.filter(|path| !known.contains(*path) && !known.contains(&tidy(folder, path)));
-            candidates.extend(named.map(|path| Candidate { path: path.clone(), content: Content::WorkTree }));
-        }
-        Ok(candidates)
+        top.unwrap_or_else(|| folder.to_owned())
     }
 
-    /// The configuration of `--config`, which then counts for all files.
-    fn named_configuration(&self, folder: &Path) -> Result<Option<Configured>, CommandError> {
-        match &self.global.config {
-            Some(path) if !path.as_os_str().is_empty() => {
-                let config = Config::load(folder, path).map_err(CommandError::Config)?;
-                Configured::new(config).map(Some)
-            }
-            _ => Ok(None),
+    fn nothing_in(&self, path: &Path) -> CommandError {
+        let error = CommandError::NothingIn(path.to_owned());
+        match self.all {
+            true => error,
+            false => CommandError::Hinted {
+                error: Box::new(error),
+                hint: "--all looks at files that are not tracked too".to_owned(),
+            },
         }
     }
 }
 
-/// A path as a word for the shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@,%".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+/// What is in a file, unless it has gone meanwhile.
+fn content(
+    folder: &Path,
+    candidate: &Candidate,
+    contents: &HashMap<String, Source>,
+) -> Result<Option<Source>, CommandError> {
+    match &candidate.content {
+        Content::WorkTree => read(folder, &candidate.path),
+        // several files may have the same content, which Git keeps once
+        Content::Object(name) => contents.get(name).cloned().map(Some).ok_or_else(|| {
+            CommandError::Git(format!("git does not give the content of {}", candidate.path.display()))
+        }),
+    }
 }
 
-/// A path without detours, relative to the folder where that is possible.
-fn tidy(folder: &Path, path: &Path) -> PathBuf {
-    let full = absolute(folder, path);
-    full.strip_prefix(folder).map_or_else(|_| full.clone(), Path::to_owned)
-}
-
-fn read(path: &Path) -> Result<Option<Source>, CommandError> {
+fn read(folder: &Path, path: &Path) -> Result<Option<Source>, CommandError> {
     const GONE: [ErrorKind; 3] = [ErrorKind::NotFound, ErrorKind::IsADirectory, ErrorKind::NotADirectory];
-    match fs::read(path) {
+    match fs::read(folder.join(path)) {
         Ok(bytes) => Ok(Some(bytes.into())),
-        // tracked, but deleted, or something else by now
         Err(error) if GONE.contains(&error.kind()) => Ok(None),
         Err(error) => Err(CommandError::Read { path: path.to_owned(), error }),
     }
@@ -193,130 +215,101 @@ fn index_contents(folder: &Path, candidates: &[Candidate]) -> Result<HashMap<Str
     Ok(contents.into_iter().map(|(name, bytes)| (name, bytes.into())).collect())
 }
 
-/// A configuration, and which files it lets pass.
-struct Configured {
-    config: Config,
-    allowed: GlobSet,
-}
-
-impl Configured {
-    fn new(config: Config) -> Result<Self, CommandError> {
-        let mut allowed = GlobSetBuilder::new();
-        for glob in config.check_allow() {
-            let wrong = |error: globset::Error| CommandError::AllowGlob {
-                glob: glob.clone(),
-                reason: error.kind().to_string(),
-            };
-            allowed.add(GlobBuilder::new(glob).literal_separator(true).build().map_err(wrong)?);
-        }
-        let allowed = allowed.build().map_err(|error| CommandError::AllowGlob {
-            glob: config.check_allow().join(", "),
-            reason: error.kind().to_string(),
-        })?;
-        Ok(Self { config, allowed })
-    }
-
-    fn allows(&self, file: &Path) -> bool {
-        self.allowed.is_match(file.strip_prefix(self.config.directory()).unwrap_or(file))
-    }
-}
-
-/// Which configuration counts for which folder: the nearest above it.
-struct Rules<'a> {
-    folder: &'a Path,
-    /// If the configurations are those of the next commit as well.
-    staged: Option<Staged>,
-    /// `--config`.
-    named: Option<Configured>,
-    known: HashMap<PathBuf, Option<Arc<Configured>>>,
-}
-
-/// The configurations of the next commit, all read at once: to ask git for each folder would take most of the time.
-struct Staged {
-    top: PathBuf,
-    configurations: HashMap<PathBuf, Vec<u8>>,
-}
-
-impl Staged {
-    fn read(folder: &Path) -> Result<Self, CommandError> {
-        let top = top_level(folder)?;
-        Ok(Self { configurations: staged_by_name(&top, FILE_NAME)?, top })
-    }
-}
-
-impl Rules<'_> {
-    fn of(&mut self, directory: &Path) -> Result<Option<Arc<Configured>>, CommandError> {
-        if let Some(known) = self.known.get(directory) {
-            return Ok(known.clone());
-        }
-        let found = match (self.read(&directory.join(FILE_NAME))?, directory.parent()) {
-            (Some(config), _) => Some(Arc::new(Configured::new(config)?)),
-            (None, Some(parent)) => self.of(parent)?,
-            (None, None) => None,
-        };
-        self.known.insert(directory.to_owned(), found.clone());
-        Ok(found)
-    }
-
-    fn read(&self, file: &Path) -> Result<Option<Config>, CommandError> {
-        // what is not committed does not count for what is
-        if let Some(Staged { top, configurations }) = &self.staged
-            && file.starts_with(top)
-        {
-            let bytes = configurations.get(file);
-            return bytes.map(|bytes| Config::parse(file, bytes)).transpose().map_err(CommandError::Config);
-        }
-        if !file.is_file() {
-            return Ok(None);
-        }
-        Config::load(self.folder, file).map(Some).map_err(CommandError::Config)
+/// A file of `write_file` that nobody has put in its place: `git add --all` would take it.
+fn left_behind(path: &Path) -> Finding {
+    Finding {
+        code: Code::Leftover,
+        position: None,
+        message: "a command that was killed left this file behind; it may hold plaintext".to_owned(),
+        fix: format!("rm {}", quoted(path)),
     }
 }
 
 /// The look at all files.
 struct Inspection<'a> {
-    rules: Rules<'a>,
+    folder: &'a Path,
+    rules: Rules,
     allow: HashSet<Code>,
     verifier: Option<Verifier>,
     encrypted: HashSet<PathBuf>,
     /// Files without metadata that may be copies of files with them.
     plain: Vec<PathBuf>,
+    /// Configurations that have been told.
+    broken: HashSet<Broken>,
     findings: Vec<Located>,
 }
 
 impl Inspection<'_> {
-    fn examine(&mut self, path: &Path, source: Source) -> Result<(), CommandError> {
-        let full = absolute(self.rules.folder, path);
-        // it is no secret, whatever the rules in it match
-        let is_configuration = full.file_name().is_some_and(|name| name == FILE_NAME);
-        let configured = match &self.rules.named {
-            Some(_) => None,
-            None => self.rules.of(full.parent().unwrap_or(&full))?,
+    fn examine(&mut self, path: &Path, source: Source) {
+        let full = absolute(self.folder, path);
+        let configured = match self.rules.of(full.parent().unwrap_or(&full)) {
+            None => None,
+            Some(Ok(configured)) => Some(configured),
+            Some(Err(broken)) => {
+                self.tell(broken);
+                None
+            }
         };
-        let configured = configured.as_deref().or(self.rules.named.as_ref());
-        if configured.is_some_and(|configured| configured.allows(&full)) {
-            return Ok(());
+        if configured.as_ref().is_some_and(|configured| configured.allows(&full)) {
+            return;
         }
-        let config = configured.map(|configured| &configured.config).filter(|_| !is_configuration);
-        let shown = quoted(path);
+        if is_temporary(path) {
+            self.keep(path, vec![left_behind(path)]);
+            return;
+        }
+        let flag = configured.as_ref().map_or("", |configured| configured.flag.as_str());
+        let shown = format!("{flag}{}", quoted(path));
         let subject = Subject { path: &full, shown: &shown, source };
-        let verdict = Checker::new(config).examine(&subject).map_err(CommandError::Config)?;
+        let verdict = self.verdict(&subject, configured.as_deref());
         let mut findings = verdict.findings;
         if verdict.is_encrypted {
             if let Some(verifier) = &self.verifier {
-                findings.extend(verifier.verify(&subject));
+                findings.extend(verifier.verify(&subject, verdict.format));
             }
             self.encrypted.insert(full);
         } else if !companions(path).is_empty() {
             self.plain.push(path.to_owned());
         }
         self.keep(path, findings);
-        Ok(())
+    }
+
+    /// With a rule that is wrong, all that needs no rule.
+    fn verdict(&mut self, subject: &Subject<'_>, configured: Option<&Configured>) -> Verdict {
+        // the configuration itself is no secret, whatever the rules in it match
+        let is_configuration = subject.path.file_name().is_some_and(|name| name == FILE_NAME);
+        let Some(configured) = configured.filter(|_| !is_configuration) else {
+            return Checker::new(None).examine_without_rules(subject);
+        };
+        Checker::new(Some(&configured.config)).examine(subject).unwrap_or_else(|error| {
+            self.tell(Broken::new(&configured.path, &error));
+            Checker::new(None).examine_without_rules(subject)
+        })
+    }
+
+    /// Once, however many files lie below it. It cannot be allowed: nobody knows what would be found.
+    fn tell(&mut self, broken: Broken) {
+        if self.broken.insert(broken.clone()) {
+            let finding = Finding {
+                code: Code::BrokenConfiguration,
+                position: broken.line.map(|line| Position { line, column: 1 }),
+                message: format!(
+                    "nobody can tell what its rules want of the files below it: {}",
+                    broken.reason
+                ),
+                fix: "mend it, then check again".to_owned(),
+            };
+            self.findings.push(self.located(&broken.path, finding));
+        }
     }
 
     fn keep(&mut self, path: &Path, findings: Vec<Finding>) {
         let kept = findings.into_iter().filter(|finding| !self.allow.contains(&finding.code));
-        self.findings.extend(kept.map(|finding| Located { path: path.to_owned(), finding }));
+        let kept: Vec<Located> = kept.map(|finding| self.located(path, finding)).collect();
+        self.findings.extend(kept);
+    }
+
+    fn located(&self, path: &Path, finding: Finding) -> Located {
+        Located { path: path.to_owned(), full: absolute(self.folder, path), finding }
     }
 
     /// What is wrong, once all files are known.
@@ -339,43 +332,11 @@ impl Inspection<'_> {
 
     /// Whether the other file is encrypted; it need not be among those that are looked at.
     fn is_encrypted(&self, other: &Path) -> bool {
-        let full = absolute(self.rules.folder, other);
+        let full = absolute(self.folder, other);
         self.encrypted.contains(&full)
             || fs::read(&full).is_ok_and(|bytes| {
-                let shown = other.display().to_string();
-                let subject = Subject { path: &full, shown: &shown, source: bytes.into() };
-                Checker::new(None).examine(&subject).is_ok_and(|verdict| verdict.is_encrypted)
+                let subject = Subject { path: &full, shown: "", source: bytes.into() };
+                Checker::new(None).examine_without_rules(&subject).is_encrypted
             })
     }
-}
-
-/// Decrypts what it can.
-struct Verifier {
-    ui: Arc<Ui>,
-    services: KeyServices,
-    order: DecryptionOrder,
-}
-
-impl Verifier {
-    fn verify(&self, subject: &Subject<'_>) -> Option<Finding> {
-        let input = Input::File(subject.path.to_owned());
-        let place = Place::new(self.ui.clone(), input, &FormatOptions::default()).ok()?;
-        // why it cannot be read has been said
-        let document = parse(&place, subject.source.clone()).ok()?;
-        let error = verify(&place, document, &self.services, &self.order).err()?;
-        let text = error.to_string();
-        if let CommandError::Recover(_) = error {
-            let reason = text.lines().find_map(|line| line.trim_start().strip_prefix("- | ")).unwrap_or("");
-            return Some(unverified(
-                format!("no key at hand opens it: {reason}"),
-                "run the check where a key of the file is at hand, or without --verify",
-            ));
-        }
-        let first = text.lines().next().unwrap_or_default().to_owned();
-        Some(unverified(first, "restore the file from the last commit in which it could be decrypted"))
-    }
-}
-
-fn unverified(message: String, fix: &str) -> Finding {
-    Finding { code: Code::Unverified, position: None, message, fix: fix.to_owned() }
 }

@@ -12,11 +12,12 @@ use zeroize::Zeroizing;
 use super::{Target, Targets};
 use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
+use crate::cli::nearest::{Configurations, Need};
 use crate::cli::open::{decrypt, decrypt_for_this_run, dump, load, open};
 use crate::cli::options::{
     DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions, OutputOptions,
 };
-use crate::cli::place::{Input, Place, configuration_if_valid, key_services};
+use crate::cli::place::{Input, Place, key_services};
 use crate::cli::ui::{Component, Ui};
 
 /// Decrypt a file, and write the result to standard output
@@ -78,14 +79,14 @@ impl Decrypt {
         let order = self.order.order()?;
         let path =
             Path::parse(self.extract.as_deref().unwrap_or_default()).map_err(CommandError::ExtractPath)?;
-        let configuration = configuration_if_valid(&ui, &self.global)?;
-        let batch = self.batch.batch(&ui, &self.files, Wanted::Encrypted)?;
+        let configurations = Configurations::new(&ui, &self.global, Need::Indentation)?;
+        let batch = self.batch.batch(&ui, &self.files, &self.formats.input, Wanted::Encrypted)?;
         let result = batch.run(|entry| {
             let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
             let encrypted = load(&place)?;
             let decrypt = if self.batch.dry_run { decrypt_for_this_run } else { decrypt };
             let document = decrypt(&place, encrypted, &services, &order, self.mac.check(), None)?.document;
-            let store = place.output_store(&configuration);
+            let store = place.output_store(&*configurations.of(entry)?);
             let bytes = extract(document, &path, &place, &*store)?;
             if !self.batch.dry_run {
                 targets.write(&entry.path, &bytes)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use rsops::check::{disguise, is_housekeeping};
 use rsops::config::FILE_NAME;
 use rsops::document::PlainDocument;
 use rsops::metadata::has_metadata;
@@ -13,11 +14,12 @@ use rsops::store::Format;
 use super::{Target, Targets};
 use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
+use crate::cli::nearest::{Configurations, Need};
 use crate::cli::open::load;
 use crate::cli::options::{
     FormatOptions, GlobalOptions, KeyOptions, KeyServiceOptions, OutputOptions, SelectionOptions,
 };
-use crate::cli::place::{Configuration, Input, KeyServices, Place, configuration, key_services};
+use crate::cli::place::{Configuration, Input, KeyServices, Place, key_services};
 use crate::cli::plan::Plan;
 use crate::cli::seal::seal;
 use crate::cli::ui::Ui;
@@ -73,19 +75,28 @@ impl Encrypt {
         let ui = Arc::new(Ui::new(self.global.verbose));
         let targets = Targets::of(&self.output)?;
         let services = key_services(&ui, &self.services)?;
-        let configuration = configuration(&ui, &self.global)?;
-        let batch = self.batch.batch(&ui, &self.files, Wanted::Any)?;
+        let configurations = Configurations::new(&ui, &self.global, Need::Rules)?;
+        let batch = self.batch.batch(&ui, &self.files, &self.formats.input, Wanted::Any)?;
+        let all_named = batch.are_all_named();
         let result = batch.run(|entry| {
             let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
-            if !entry.named && !is_named(&configuration, &place)? {
+            let configuration = &*configurations.of(entry)?;
+            let is_meant = entry.named
+                || is_named(configuration, &place)? && !is_housekeeping(&place.name, &place.read()?);
+            if !is_meant {
                 return Ok(Done::Passed);
+            }
+            if !entry.named
+                && let Some(written) = disguise(place.input_format, &place.read()?.into())
+            {
+                return Err(CommandError::Disguised { read_as: place.input_format, written });
             }
             // in a binary file, nothing that is read as plaintext says so
             if place.input_format == Format::Binary && load(&place).is_ok() {
                 return if entry.named { Err(CommandError::AlreadyEncrypted) } else { Ok(Done::Unchanged) };
             }
-            let plan = Plan::resolve(&place, &configuration, &self.keys, &self.selection, &services)?;
-            match encrypt(&place, plan, &configuration, &services) {
+            let plan = Plan::resolve(&place, configuration, &self.keys, &self.selection, &services)?;
+            match encrypt(&place, plan, configuration, &services) {
                 // so that it can be called again when it was interrupted
                 Err(CommandError::AlreadyEncrypted) if !entry.named => return Ok(Done::Unchanged),
                 encrypted if self.batch.dry_run => encrypted.map(drop)?,
@@ -94,7 +105,8 @@ impl Encrypt {
             Ok(Done::Changed)
         });
         targets.finish();
-        result
+        // then no rule could name a file
+        result.and_then(|()| if all_named { Ok(()) } else { configurations.expect_some() })
     }
 }
 

@@ -14,14 +14,13 @@ use super::{Target, Targets};
 use crate::cli::audit;
 use crate::cli::batch::{BatchOptions, Done, Wanted};
 use crate::cli::error::CommandError;
+use crate::cli::nearest::{Configurations, Need};
 use crate::cli::open::{Opened, decrypt, decrypt_for_this_run, load};
 use crate::cli::options::{
     AddedKeys, AwsOptions, DecryptionOptions, FormatOptions, GlobalOptions, KeyServiceOptions, MacOptions,
     OutputOptions, RemovedKeys,
 };
-use crate::cli::place::{
-    Configuration, Input, KeyServices, Place, configuration, exists, key_services, warn_of_surplus,
-};
+use crate::cli::place::{Configuration, Input, KeyServices, Place, exists, key_services, warn_of_surplus};
 use crate::cli::plan::new_data_key;
 use crate::cli::seal::seal;
 use crate::cli::ui::Ui;
@@ -67,17 +66,18 @@ impl Rotate {
         let target = Target::of(&self.output, &self.files)?;
         let place = Place::new(ui.clone(), input, &self.formats)?;
         let configuration = place.configuration(&self.global)?;
-        let encrypted = self.rotation(&ui, configuration)?.rotate(&place)?;
+        let encrypted = self.rotation(&ui)?.rotate(&place, &configuration)?;
         target.write(&place, &encrypted)
     }
 
     fn run_on_many(&self, ui: &Arc<Ui>) -> Result<(), CommandError> {
         let targets = Targets::of(&self.output)?;
-        let rotation = self.rotation(ui, configuration(ui, &self.global)?)?;
-        let batch = self.batch.batch(ui, &self.files, Wanted::Encrypted)?;
+        let configurations = Configurations::new(ui, &self.global, Need::Rules)?;
+        let rotation = self.rotation(ui)?;
+        let batch = self.batch.batch(ui, &self.files, &self.formats.input, Wanted::Encrypted)?;
         let result = batch.run(|entry| {
             let place = Place::new(ui.clone(), Input::file(&entry.path)?, &self.formats)?;
-            let encrypted = rotation.rotate(&place)?;
+            let encrypted = rotation.rotate(&place, &*configurations.of(entry)?)?;
             if !self.batch.dry_run {
                 targets.write(&entry.path, &encrypted)?;
             }
@@ -87,7 +87,7 @@ impl Rotate {
         result
     }
 
-    fn rotation(&self, ui: &Arc<Ui>, configuration: Configuration) -> Result<Rotation, CommandError> {
+    fn rotation(&self, ui: &Arc<Ui>) -> Result<Rotation, CommandError> {
         let services = key_services(ui, &self.services)?;
         let order = self.order.order()?;
         let common = self.aws.common_or_warn(ui);
@@ -95,7 +95,6 @@ impl Rotate {
         let mut removed = self.removed.lists().keys(&common)?;
         services.complete(added.iter_mut().chain(&mut removed))?;
         Ok(Rotation {
-            configuration,
             services,
             order,
             check: self.mac.check(),
@@ -119,7 +118,6 @@ impl Rotate {
 
 /// What is the same for all files.
 struct Rotation {
-    configuration: Configuration,
     services: KeyServices,
     order: DecryptionOrder,
     check: MacCheck,
@@ -131,7 +129,7 @@ struct Rotation {
 
 impl Rotation {
     /// The bytes of the file under its new data key.
-    fn rotate(&self, place: &Place) -> Result<Vec<u8>, CommandError> {
+    fn rotate(&self, place: &Place, configuration: &Configuration) -> Result<Vec<u8>, CommandError> {
         let document = load(place)?;
         audit::record(place, Event::Rotate)?;
         let decrypt = if self.is_dry { decrypt_for_this_run } else { decrypt };
@@ -140,7 +138,7 @@ impl Rotation {
         let data_key = new_data_key(&mut opened.metadata, &self.services)?;
         // IVs are new too: with another data key there is no reason to keep them
         let Opened { document, metadata, .. } = opened;
-        let store = place.output_store(&self.configuration);
+        let store = place.output_store(configuration);
         seal(place, document, metadata, &data_key, &Nonces::default(), &*store)
     }
 }

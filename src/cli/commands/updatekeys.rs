@@ -12,6 +12,7 @@ use rsops::metadata::Metadata;
 use crate::cli::batch::{BatchOptions, Done, Entry, Wanted};
 use crate::cli::error::CommandError;
 use crate::cli::key_changes::Colours;
+use crate::cli::nearest::{Configurations, Need};
 use crate::cli::open::{load, recover_data_key};
 use crate::cli::options::{FormatOptions, GlobalOptions, InputOptions, KeyServiceOptions};
 use crate::cli::place::{Configuration, Input, KeyServices, Place, configuration, key_services};
@@ -45,10 +46,11 @@ pub(crate) struct UpdateKeys {
 impl UpdateKeys {
     pub(crate) fn run(self) -> Result<(), CommandError> {
         let ui = Arc::new(Ui::new(self.global.verbose));
-        let configuration = configuration(&ui, &self.global)?;
-        if configuration.is_none() {
-            return Err(CommandError::NoConfiguration);
-        }
+        let configuration = match self.batch.is_wanted() {
+            // each file has its own
+            true => None,
+            false => Some(configuration(&ui, &self.global)?.ok_or(CommandError::NoConfiguration)?),
+        };
         let services = key_services(&ui, &self.services)?;
         let told = match (self.batch.is_wanted(), self.global.verbose) {
             (true, false) => Told::Changes,
@@ -59,27 +61,20 @@ impl UpdateKeys {
             (true, false) => Assent::Given,
             (false, false) => Assent::Asked,
         };
-        let updater = Updater {
-            ui,
-            configuration,
-            services,
-            input: self.input,
-            assent,
-            told,
-            writes: Writes::default(),
-        };
+        let updater = Updater { ui, services, input: self.input, assent, told, writes: Writes::default() };
         if self.batch.is_wanted() {
-            let batch = self.batch.batch(&updater.ui, &self.files, Wanted::Encrypted)?;
+            let configurations = Configurations::new(&updater.ui, &self.global, Need::Rules)?;
+            let batch = self.batch.batch(&updater.ui, &self.files, &updater.input, Wanted::Encrypted)?;
             // questions come one after the other
             let batch = if assent == Assent::Asked { batch.one_at_a_time() } else { batch };
-            let result = batch.run(|entry| updater.update_entry(entry));
+            let result = batch.run(|entry| updater.update_entry(entry, &*configurations.of(entry)?));
             updater.writes.finish();
-            return result;
+            return result.and_then(|()| configurations.expect_some());
         }
         let result = match self.files.as_slice() {
             [] => Err(CommandError::NoFile),
-            [file] => updater.update(file).map(drop),
-            files => updater.update_all(files),
+            [file] => updater.update(file, &configuration).map(drop),
+            files => updater.update_all(files, &configuration),
         };
         updater.writes.finish();
         result
@@ -89,7 +84,6 @@ impl UpdateKeys {
 /// What is the same for all files.
 struct Updater {
     ui: Arc<Ui>,
-    configuration: Configuration,
     services: KeyServices,
     input: InputOptions,
     assent: Assent,
@@ -118,10 +112,10 @@ enum Told {
 
 impl Updater {
     /// No failure keeps the other files from being tried.
-    fn update_all(&self, files: &[PathBuf]) -> Result<(), CommandError> {
+    fn update_all(&self, files: &[PathBuf], configuration: &Configuration) -> Result<(), CommandError> {
         let mut failed = 0;
         for file in files {
-            if let Err(error) = self.update(file).map(drop) {
+            if let Err(error) = self.update(file, configuration).map(drop) {
                 error.print();
                 failed += 1;
             }
@@ -130,9 +124,13 @@ impl Updater {
     }
 
     /// A file in a folder that no rule is about stays as it is.
-    fn update_entry(&self, entry: &Entry) -> Result<Done, CommandError> {
-        match self.update(&entry.path) {
-            Err(CommandError::Config(ConfigError::NoMatchingRule)) if !entry.named => Ok(Done::Passed),
+    fn update_entry(&self, entry: &Entry, configuration: &Configuration) -> Result<Done, CommandError> {
+        match self.update(&entry.path, configuration) {
+            Err(CommandError::Config(ConfigError::NoMatchingRule) | CommandError::NoConfiguration)
+                if !entry.named =>
+            {
+                Ok(Done::Passed)
+            }
             done => done,
         }
     }
@@ -143,12 +141,12 @@ impl Updater {
         }
     }
 
-    fn update(&self, file: &Path) -> Result<Done, CommandError> {
+    fn update(&self, file: &Path, configuration: &Configuration) -> Result<Done, CommandError> {
         let place = self.place(file)?;
         let shown = place.shown();
         self.tell(&format!("Syncing keys for file {shown}"));
         let mut document = load(&place)?;
-        let update = Update::new(&document.metadata, self.rule(&place)?);
+        let update = Update::new(&document.metadata, self.rule(&place, configuration)?);
         if update.is_empty() {
             self.tell(&format!("File {shown} already up to date"));
             return Ok(Done::Unchanged);
@@ -169,7 +167,7 @@ impl Updater {
         let order = DecryptionOrder::stored();
         let data_key = recover_data_key(&place, &document.metadata, &self.services, &order)?;
         update.apply(&mut document.metadata);
-        let store = place.output_store(&self.configuration);
+        let store = place.output_store(configuration);
         let bytes = rewrap(&place, document, &data_key, &self.services, &*store)?;
         self.writes
             .write(file, &bytes)
@@ -193,8 +191,8 @@ impl Updater {
         }
     }
 
-    fn rule(&self, place: &Place) -> Result<ResolvedRule, CommandError> {
-        let config: &Config = self.configuration.as_ref().ok_or(CommandError::NoConfiguration)?;
+    fn rule(&self, place: &Place, configuration: &Configuration) -> Result<ResolvedRule, CommandError> {
+        let config: &Config = configuration.as_ref().ok_or(CommandError::NoConfiguration)?;
         let mut rule = config.creation_rule(&place.name, &[]).map_err(CommandError::Config)?;
         self.services.complete(keys_of(&mut rule.key_groups))?;
         Ok(rule)

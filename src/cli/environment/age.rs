@@ -32,10 +32,25 @@ pub(in crate::cli) fn age_key_text() -> Option<SecretString> {
 
 /// The file of age identities: that of `SOPS_AGE_KEY_FILE`, else the default one, or why there is no place for it.
 pub(in crate::cli) fn age_key_file() -> Result<PathBuf, String> {
-    match env::var_os("SOPS_AGE_KEY_FILE").filter(|file| !file.is_empty()) {
-        Some(file) => Ok(file.into()),
-        None => config_dir().map(|dir| dir.join("sops").join("age").join("keys.txt")),
-    }
+    named_key_file().map_or_else(default_key_file, Ok)
+}
+
+/// Every file that may hold age identities, there or not.
+pub(in crate::cli) fn age_key_files() -> Vec<PathBuf> {
+    named_key_file().into_iter().chain(default_key_file().ok()).collect()
+}
+
+/// Whether a command prints identities.
+pub(in crate::cli) fn has_age_key_command() -> bool {
+    env::var_os("SOPS_AGE_KEY_CMD").is_some_and(|command| !command.is_empty())
+}
+
+fn named_key_file() -> Option<PathBuf> {
+    env::var_os("SOPS_AGE_KEY_FILE").filter(|file| !file.is_empty()).map(PathBuf::from)
+}
+
+fn default_key_file() -> Result<PathBuf, String> {
+    config_dir().map(|dir| dir.join("sops").join("age").join("keys.txt"))
 }
 
 /// Where age identities may be.

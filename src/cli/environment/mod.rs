@@ -29,7 +29,7 @@ pub(super) use publish::{publish_settings, vault_address};
 use rsops::keys::{Limits, Settings};
 
 #[cfg(feature = "age")]
-pub(super) use self::age::{age_key_file, age_key_text};
+pub(super) use self::age::{age_key_file, age_key_files, age_key_text, has_age_key_command};
 pub(super) use self::audit::audit_config;
 #[cfg(feature = "audit")]
 pub(super) use self::audit::audit_defaults;

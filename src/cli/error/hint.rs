@@ -6,6 +6,7 @@ use std::io;
 use rsops::config::ConfigError;
 use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
 use rsops::keys::WrapFailure;
+use rsops::store::Format;
 
 #[cfg(feature = "publish")]
 use super::PublishError;
@@ -55,12 +56,25 @@ impl CommandError {
                     .to_owned()
             }
             Self::IsDirectory(_) => "--recursive works on the files in it".to_owned(),
+            Self::Repository { .. } => {
+                "only git knows which files are tracked and which are ignored, so nothing was looked at".to_owned()
+            }
+            Self::NothingIn(_) => "files that Git ignores do not count, unless they are named".to_owned(),
+            Self::NotStaged(_) => "`git add` makes a file part of the next commit".to_owned(),
+            Self::Disguised { written, .. } => format!(
+                "work on it alone with --input-type {0} (and --output-type {0}, but for updatekeys), or give it a name that \
+                 ends in .{1}",
+                written.name(),
+                if *written == Format::Dotenv { "env" } else { written.name() }
+            ),
             Self::OutputIsInput(_) => "change files where they are with --in-place".to_owned(),
             Self::ManyToStdout => "change them where they are with --in-place".to_owned(),
             #[cfg(feature = "age")]
             Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => {
                 "name recipients, as in `rsops init --age age1…`".to_owned()
             }
+            #[cfg(feature = "age")]
+            Self::NobodyAgreed => "--yes does all of it without asking".to_owned(),
             Self::NoKeys => {
                 "name recipients, as in --age age1…, or write creation rules into .sops.yaml".to_owned()
             }

@@ -14,8 +14,8 @@ use rsops::document::{DecryptError, EncryptError, LoadError, VariableError};
 use rsops::keys::{DuplicateKind, ParseKeyError, ParseLimitsError, RecoverError, WrapFailure};
 pub(super) use rsops::os_error::os_text;
 use rsops::selection::SelectionError;
-use rsops::store::StoreError;
 use rsops::store::yaml::YamlError;
+use rsops::store::{Format, StoreError};
 use rsops::tree::{EditError, PathError};
 
 use super::editor::EditorError;
@@ -207,6 +207,8 @@ pub(super) enum CommandError {
     NoPlaceForIdentity(String),
     #[cfg(feature = "age")]
     NoRecipients(PathBuf),
+    #[cfg(feature = "age")]
+    NobodyAgreed,
     /// `check`.
     Findings {
         findings: usize,
@@ -214,6 +216,27 @@ pub(super) enum CommandError {
     },
     /// What `git` says.
     Git(String),
+    /// A repository that `git` does not read.
+    Repository {
+        folder: PathBuf,
+        reason: String,
+    },
+    /// A folder that cannot be looked into.
+    Walk(String),
+    /// A folder without a file that counts.
+    NothingIn(PathBuf),
+    /// The next commit knows nothing of it.
+    NotStaged(PathBuf),
+    /// A configuration that is one of several.
+    BrokenConfiguration {
+        path: PathBuf,
+        reason: String,
+    },
+    /// A file that is encrypted in another format than that in which it is read.
+    Disguised {
+        read_as: Format,
+        written: Format,
+    },
     /// A glob of `rsops.check.allow`.
     AllowGlob {
         glob: String,
@@ -409,8 +432,9 @@ impl CommandError {
             | Self::OutputIsInput(_)
             | Self::ManyToStdout => 1,
             #[cfg(feature = "age")]
-            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) => 1,
-            Self::Findings { .. } | Self::Git(_) | Self::AllowGlob { .. } => 1,
+            Self::NoPlaceForIdentity(_) | Self::NoRecipients(_) | Self::NobodyAgreed => 1,
+            Self::Findings { .. } | Self::Git(_) | Self::Repository { .. } | Self::AllowGlob { .. } => 1,
+            Self::Walk(_) | Self::BrokenConfiguration { .. } | Self::Disguised { .. } => 1,
             Self::Read { .. } | Self::ReadStdin(_) | Self::Parse(_) | Self::NoFileOption => 2,
             Self::Write { .. }
             | Self::Stdout(_)
@@ -443,7 +467,7 @@ impl CommandError {
             Self::NoFileForKeys(_) => 49,
             Self::ExtractPath(_) => 91,
             Self::NoDocument => 92,
-            Self::NoFile | Self::NoSuchFile(_) => 100,
+            Self::NoFile | Self::NoSuchFile(_) | Self::NothingIn(_) | Self::NotStaged(_) => 100,
             Self::SetArguments | Self::SetArgumentsWithStdin | Self::UnsetArguments => 100,
             Self::Order(_) => 112,
             Self::Recover(_) | Self::WrapEdited(_) => 128,

@@ -76,11 +76,27 @@ impl fmt::Display for CommandError {
             Self::NoRecipients(path) => {
                 write!(f, "the recipients of the identities in {} cannot be told", path.display())
             }
+            #[cfg(feature = "age")]
+            Self::NobodyAgreed => {
+                f.write_str("nothing was changed: standard input has ended, so that nobody could agree")
+            }
             Self::Findings { findings, files } => {
                 let plural = |n: &usize| if *n == 1 { "" } else { "s" };
                 write!(f, "{findings} finding{} in {files} file{}", plural(findings), plural(files))
             }
-            Self::Git(reason) => f.write_str(reason),
+            Self::Git(reason) | Self::Walk(reason) => f.write_str(reason),
+            Self::Repository { folder, reason } => {
+                write!(f, "git does not tell the files of {}: {reason}", folder.display())
+            }
+            Self::NothingIn(path) => write!(f, "there is no file to look at in {}", path.display()),
+            Self::NotStaged(path) => write!(f, "the next commit knows nothing of {}", path.display()),
+            Self::BrokenConfiguration { path, reason } => write!(f, "{}: {reason}", path.display()),
+            Self::Disguised { read_as, written } => write!(
+                f,
+                "this is an encrypted file of the format {}, but it is read as {}",
+                written.name(),
+                read_as.name()
+            ),
             Self::AllowGlob { glob, reason } => write!(f, "rsops.check.allow has a bad glob, {glob:?}: {reason}"),
             #[cfg(feature = "keyservice")]
             Self::Listen(error) => write!(f, "Error running keyservice: {error}"),

@@ -1,12 +1,14 @@
 //! SARIF 2.1.0, the format of code scanning.
 
+use std::path::Path;
+
 use rsops::check::Code;
 use serde_json::{Value, json};
 
-use super::Located;
+use super::{Located, uri};
 
-/// A log of one run. All rules are told, so that a viewer can explain them.
-pub(super) fn log(findings: &[Located]) -> Value {
+/// A log of one run, its paths from this root. All rules are told, so that a viewer can explain them.
+pub(super) fn log(findings: &[Located], root: &Path) -> Value {
     let rules: Vec<Value> = Code::ALL
         .into_iter()
         .map(|code| {
@@ -26,14 +28,14 @@ pub(super) fn log(findings: &[Located]) -> Value {
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             } },
-            "results": findings.iter().map(result).collect::<Vec<_>>(),
+            "results": findings.iter().map(|located| result(located, root)).collect::<Vec<_>>(),
         }],
     })
 }
 
-fn result(located: &Located) -> Value {
+fn result(located: &Located, root: &Path) -> Value {
     let finding = &located.finding;
-    let mut location = json!({ "artifactLocation": { "uri": uri(&located.path.display().to_string()) } });
+    let mut location = json!({ "artifactLocation": artifact(located.below(root)) });
     if let Some(at) = finding.position {
         location["region"] = json!({ "startLine": at.line, "startColumn": at.column });
     }
@@ -46,26 +48,10 @@ fn result(located: &Located) -> Value {
     })
 }
 
-/// A relative reference: everything that is special in one is escaped.
-fn uri(path: &str) -> String {
-    let mut uri = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                uri.push(byte.into())
-            }
-            _ => uri += &format!("%{byte:02X}"),
-        }
-    }
-    uri
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_become_references() {
-        assert_eq!(uri("a b/ü:c.yaml"), "a%20b/%C3%BC%3Ac.yaml");
+/// Where a file is; relative to the sources as a whole, where it lies in them.
+fn artifact(path: &Path) -> Value {
+    match path.is_absolute() {
+        true => json!({ "uri": format!("file://{}", uri(path)) }),
+        false => json!({ "uri": uri(path), "uriBaseId": "%SRCROOT%" }),
     }
 }

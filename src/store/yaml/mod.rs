@@ -51,6 +51,11 @@ impl YamlError {
         Self::at(line.saturating_sub(1), problem)
     }
 
+    /// The line where it is wrong, from 1, if it is at one place.
+    pub fn line(&self) -> Option<u32> {
+        self.line.map(|line| line + 1)
+    }
+
     fn at(line: u32, problem: impl Into<String>) -> Self {
         Self { line: Some(line), problem: Problem::Text(problem.into()) }
     }

@@ -5,31 +5,96 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rsops::check::{Checker, Code, Subject};
+use rsops::config::{FILE_NAME, absolute, search};
+use rsops::document::PlainDocument;
 use rsops::keys::{Key, Kind};
+use rsops::store::{Format, Indent};
+use rsops::tree::Source;
+
+use super::plan::{Plan, Step, one_line};
+use crate::cli::error::CommandError;
+use crate::cli::repository::{is_repository, top_level};
 
 /// So many manifests are named one by one.
 const MOST_MANIFESTS: usize = 20;
 
+/// What a folder called secrets has in it, if it is not source code that deals with them.
+const EXTENSIONS: &str =
+    "ya?ml|json|env(\\.[^/.]+)?|ini|toml|txt|conf|cfg|properties|tfvars|key|pem|p12|pfx|jks";
+
+/// A configuration, unless there is one that counts in this folder: a new one would take it out of force.
+pub(super) fn plan_rules(
+    folder: &Path,
+    files: &[PathBuf],
+    keys: &[Key],
+    plan: &mut Plan,
+) -> Result<(), CommandError> {
+    let top = if is_repository(folder)? { Some(top_level(folder)?) } else { None };
+    let search = search(folder);
+    if let Some(misnamed) = &search.misnamed {
+        plan.request(misnamed.to_string());
+    }
+    if let Some(found) = search.found.map(|found| absolute(folder, &found)) {
+        // what lies above the repository is nothing that it brings along
+        if top.as_ref().is_none_or(|top| found.starts_with(top)) {
+            plan.note(match found.parent() == Some(folder) {
+                true => format!("{FILE_NAME} is there already and stays as it is"),
+                false => format!(
+                    "{} counts in this folder and stays as it is; a second one here would take it out of force",
+                    one_line(&found)
+                ),
+            });
+            ask_for_entry(&found, keys, plan);
+            return Ok(());
+        }
+        plan.note(format!("{} will not count in this repository any more", one_line(&found)));
+    }
+    if let Some(top) = top.filter(|top| top != folder) {
+        plan.note(format!(
+            "these rules count in this folder only; for the whole repository call rsops init in {}",
+            one_line(&top)
+        ));
+    }
+    let text = configuration(keys, &manifests(folder, files));
+    plan.add(Step::File { path: folder.join(FILE_NAME), what: "rules", text, executable: false });
+    Ok(())
+}
+
+/// Whoever is not among the recipients can encrypt, and read nothing.
+fn ask_for_entry(path: &Path, keys: &[Key], plan: &mut Plan) {
+    let Ok(text) = fs::read_to_string(path) else { return };
+    let names: Vec<String> = keys.iter().map(name).filter(|name| !text.contains(name.as_str())).collect();
+    if names.len() == keys.len() && !names.is_empty() {
+        plan.request(format!(
+            "none of its rules names {}: add that where it belongs, then have somebody who can read the files call rsops \
+             updatekeys",
+            names.join(", ")
+        ));
+    }
+}
+
 /// Kubernetes Secrets in clear, relative to the folder.
-pub(super) fn manifests(folder: &Path, files: &[PathBuf]) -> Vec<String> {
+fn manifests(folder: &Path, files: &[PathBuf]) -> Vec<String> {
     let is_manifest = |file: &&PathBuf| {
         let path = folder.join(file);
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if !["yaml", "yml", "json"].contains(&extension) {
+        let format = Format::from_path(&path);
+        if !matches!(format, Format::Yaml | Format::Json) {
             return false;
         }
         let Ok(bytes) = fs::read(&path) else { return false };
-        let subject = Subject { path: &path, shown: "", source: bytes.into() };
-        let verdict = Checker::new(None).examine(&subject);
-        verdict.is_ok_and(|verdict| {
+        let source = Source::from(bytes);
+        let subject = Subject { path: &path, shown: "", source: source.clone() };
+        let has_secrets = Checker::new(None).examine(&subject).is_ok_and(|verdict| {
             verdict.findings.iter().any(|finding| finding.code == Code::KubernetesSecret)
-        })
+        });
+        // templates have secrets too, but cannot be encrypted
+        has_secrets && PlainDocument::load(&*format.store(Indent::default()), source).is_ok()
     };
     files.iter().filter(is_manifest).map(|file| file.display().to_string()).collect()
 }
 
 /// A commented `.sops.yaml` for these keys.
-pub(super) fn configuration(keys: &[Key], manifests: &[String]) -> String {
+fn configuration(keys: &[Key], manifests: &[String]) -> String {
     let mut text = "# Which files are encrypted, and for whom. The first rule that matches a path counts.\n\
                     # After a change: rsops updatekeys FILE\ncreation_rules:\n"
         .to_owned();
@@ -39,8 +104,8 @@ pub(super) fn configuration(keys: &[Key], manifests: &[String]) -> String {
     }
     text += "  # files that say by their names that they are encrypted: db.enc.yaml, .enc.env\n";
     rule(&mut text, r"\.enc\.[^/.]+$", &[], keys);
-    text += "  # everything in folders called secrets\n";
-    rule(&mut text, "(^|/)secrets/", &[], keys);
+    text += "  # what may hold secrets in folders called secrets; code that deals with them does not\n";
+    rule(&mut text, &format!(r"(^|/)secrets/(.*/)?[^/]*\.({EXTENSIONS})$|^secrets/(.*/)?[^/.]+$"), &[], keys);
     text
 }
 
@@ -53,14 +118,19 @@ fn manifest_pattern(manifests: &[String]) -> String {
     format!("^({})$", names.join("|"))
 }
 
-/// A text in which nothing has a meaning for regular expressions.
+/// A text in which nothing has a meaning for regular expressions, nor for YAML or a terminal.
 fn escaped(text: &str) -> String {
     let mut pattern = String::new();
     for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            pattern.push('\\');
+        match c {
+            c if r"\.+*?()|[]{}^$".contains(c) => pattern.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(pattern, "\\x{{{:x}}}", u32::from(c));
+            }
+            // of a name that is no text
+            char::REPLACEMENT_CHARACTER => pattern.push_str("[^/]+"),
+            c => pattern.push(c),
         }
-        pattern.push(c);
     }
     pattern
 }
@@ -149,15 +219,20 @@ mod tests {
             (Kind::HcKms, "r:u"),
             (Kind::Pgp, "ABCD"),
         ]);
-        let manifests = ["k8s/it's a (secret).yaml".to_owned()];
+        let manifests = ["k8s/it's a (secret).yaml", "k8s/new\nline\u{1b}.yaml"].map(str::to_owned);
         let text = configuration(&keys, &manifests);
         let config = Config::parse(Path::new("/repo/.sops.yaml"), text.as_bytes()).expect("a configuration");
         assert!(config.unknown_keys().is_empty(), "{text}");
         for (path, regex) in [
             ("k8s/it's a (secret).yaml", "^(data|stringData)$"),
             ("db.enc.yaml", ""),
-            ("a/secrets/b", ""),
+            ("k8s/new\nline\u{1b}.yaml", "^(data|stringData)$"),
+            ("a/secrets/b.yaml", ""),
             ("secrets/b", ""),
+            ("secrets/a/b", ""),
+            ("secrets/.env", ""),
+            ("secrets/.env.production", ""),
+            ("secrets/tls.key", ""),
         ] {
             let rule = config.creation_rule(&Path::new("/repo").join(path), &[]).expect(path);
             assert_eq!(rule.selectors.encrypted_regex, regex, "{path}");
@@ -168,6 +243,14 @@ mod tests {
             wanted.sort();
             assert_eq!(names, wanted);
         }
-        assert!(config.creation_rule(Path::new("/repo/README.md"), &[]).is_err());
+        for path in [
+            "README.md",
+            "src/secrets/mod.rs",
+            "src/secrets/Makefile",
+            "secrets/.gitignore",
+            "secrets/README.md",
+        ] {
+            assert!(config.creation_rule(&Path::new("/repo").join(path), &[]).is_err(), "{path}");
+        }
     }
 }

@@ -1,0 +1,136 @@
+//! Which configuration a file is held against, and that what is printed as a fix is one.
+
+use std::process::Command;
+
+use super::support::keys::recipient;
+use super::support::outcome::Ending;
+use super::support::program::binary;
+use super::{Repository, at};
+
+/// The fixes of all findings, as somebody would type them.
+fn fixes(repository: &Repository) -> Vec<String> {
+    let outcome = repository.scratch.call(["check"]).outcome();
+    let text = String::from_utf8(outcome.stdout).expect("text");
+    text.lines().filter_map(|line| line.trim().strip_prefix("fix: ")).map(str::to_owned).collect()
+}
+
+/// Runs a fix in the shell, with the key of alice and the program found as `rsops`.
+fn run(repository: &Repository, fix: &str) {
+    let fix = fix.rsplit_once(": ").map_or(fix, |(_, commands)| commands);
+    let call = repository.scratch.call_other("bash", ["-c", fix]).keys(["age-alice"]);
+    let mut command: Command = call.command();
+    let folder = repository.scratch.root().join("bin");
+    std::fs::create_dir_all(&folder).expect("our own folder");
+    let _ = std::os::unix::fs::symlink(binary(), folder.join("rsops"));
+    let path = std::env::var("PATH").expect("a path");
+    let output = command.env("PATH", format!("{}:{path}", folder.display())).output().expect("a shell");
+    assert!(output.status.success(), "{fix}: {}", String::from_utf8_lossy(&output.stderr));
+    repository.git(&["add", "--all"]);
+}
+
+/// Guards against fixes that were applied with the configuration of the working directory, so that the finding, which
+/// goes by the nearest configuration, came again and again.
+#[test]
+fn a_fix_uses_the_configuration_that_the_finding_came_from() {
+    let (alice, bob) = (recipient("age-alice"), recipient("age-bob"));
+    let repository = Repository::new();
+    let rule = |keys: &str| format!("creation_rules:\n  - path_regex: ^hidden/\n    age: {keys}\n");
+    repository.write("team/.sops.yaml", &rule(&alice));
+    repository.write("team/hidden/x.yaml", "a: 1\n");
+    repository.write("team/hidden/it's; $(x).yaml", "a: 1\n");
+    assert_eq!(repository.codes(&[]).len(), 2);
+    assert!(fixes(&repository).iter().all(|fix| fix.contains("--config team/.sops.yaml ")));
+    fixes(&repository).iter().for_each(|fix| run(&repository, fix));
+    assert_eq!(repository.check(&[]), []);
+
+    repository.write("team/.sops.yaml", &rule(&format!("{alice},{bob}")));
+    assert_eq!(repository.codes(&[]).len(), 2);
+    for fix in fixes(&repository) {
+        assert!(fix.starts_with("rsops updatekeys --config team/.sops.yaml "), "{fix}");
+        run(&repository, &fix.replace("updatekeys", "updatekeys --yes"));
+    }
+    assert_eq!(repository.check(&[]), []);
+}
+
+#[test]
+fn a_fix_names_no_configuration_that_is_found_anyway() {
+    let repository = Repository::new();
+    repository.write("secrets/x.yaml", "a: 1\n");
+    assert_eq!(fixes(&repository), ["rsops encrypt --in-place secrets/x.yaml"]);
+}
+
+#[test]
+fn a_fix_carries_the_configuration_that_was_named() {
+    let repository = Repository::new();
+    repository
+        .write("rules/all.yaml", &repository.scratch.text(".sops.yaml").replace("^secrets/", "secrets/"));
+    repository.write("secrets/x.yaml", "a: 1\n");
+    let fix = |arguments: &[&str], variable: &str| {
+        let call =
+            repository.scratch.call([&["check"], arguments].concat()).variable("SOPS_CONFIG", variable);
+        String::from_utf8(call.outcome().stdout).expect("text")
+    };
+    let flag = "--in-place --config rules/all.yaml secrets/x.yaml\n";
+    assert!(fix(&["--config", "rules/all.yaml"], "").ends_with(flag));
+    // commands read the variable too
+    assert!(fix(&[], "rules/all.yaml").ends_with("--in-place secrets/x.yaml\n"));
+    assert!(fix(&["--config", "rules/all.yaml"], ".sops.yaml").ends_with(flag));
+}
+
+/// Guards against a finding that stands in the way of all others.
+#[test]
+fn a_broken_configuration_is_a_finding_and_the_other_files_are_checked() {
+    let repository = Repository::new();
+    repository.write("secrets/x.yaml", "a: 1\n");
+    repository.write("broken/.sops.yaml", "creation_rules:\n  - age: [\n");
+    repository.write("broken/x.yaml", "a: 1\n");
+    repository.write("broken/k8s.yaml", "kind: Secret\ndata:\n  p: cQ==\n");
+    repository.write("wrong/.sops.yaml", "creation_rules:\n  - path_regex: '['\n");
+    repository.write("wrong/x.yaml", "a: 1\n");
+    repository.write("wrong/y.yaml", "a: 1\n");
+    let expected = [
+        at("broken-configuration", "broken/.sops.yaml", 3, 1),
+        at("kubernetes-secret", "broken/k8s.yaml", 3, 3),
+        at("plaintext-file", "secrets/x.yaml", 0, 0),
+        at("broken-configuration", "wrong/.sops.yaml", 2, 1),
+    ];
+    assert_eq!(repository.check(&[]), expected);
+    assert_eq!(repository.check(&["--staged"]), expected);
+    // nobody knows what would be found, so that this is never a success
+    let outcome = repository.scratch.call(["check", "--allow", "broken-configuration"]).outcome();
+    assert_eq!(outcome.ending, Ending::Exited(1));
+}
+
+#[test]
+fn a_configuration_that_is_a_link_counts_for_the_next_commit_too() {
+    let repository = Repository::new();
+    std::fs::rename(
+        repository.scratch.folder().join(".sops.yaml"),
+        repository.scratch.folder().join("rules.yaml"),
+    )
+    .expect("our own file");
+    std::os::unix::fs::symlink("rules.yaml", repository.scratch.folder().join(".sops.yaml"))
+        .expect("our own folder");
+    repository.write("secrets/x.yaml", "a: 1\n");
+    assert_eq!(repository.codes(&["--staged"]), ["secrets/x.yaml plaintext-file"]);
+}
+
+/// Guards against the first commit of somebody who forgot to add the rules.
+#[test]
+fn rules_that_nobody_has_added_yet_are_better_than_none() {
+    let repository = Repository::new();
+    repository.write("secrets/x.yaml", "a: 1\n");
+    repository.git(&["rm", "--quiet", "--cached", ".sops.yaml"]);
+    assert_eq!(repository.codes(&["--staged"]), ["secrets/x.yaml plaintext-file"]);
+    repository.git(&["add", "--force", ".sops.yaml"]);
+    repository.scratch.write("secrets/.sops.yaml", b"creation_rules: []\n");
+    assert_eq!(repository.codes(&["--staged"]), ["secrets/x.yaml plaintext-file"]);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_configuration_is_no_configuration() {
+    let repository = Repository::new();
+    repository.write("secrets/.sops.yaml/x", "x");
+    repository.write("secrets/x.yaml", "a: 1\n");
+    assert_eq!(repository.check(&[])[0], at("broken-configuration", "secrets/.sops.yaml", 0, 0));
+}
