@@ -214,6 +214,11 @@ fn many_findings_in_one_file_cost_one_look() {
     assert_eq!(repository.places("kubernetes-secret", "k8s/many.yaml").len(), 20_000);
     repository.write("k8s/many.yaml", &format!("{{{{ x }}}}\nkind: Secret\nstringData:\n{data}"));
     assert_eq!(repository.places("kubernetes-secret", "k8s/many.yaml").len(), 20_000);
+    repository.seal("secrets/x.env", "a=1\n", &[]);
+    let leaked: String = (0..20_000).map(|number| format!("key{number}=value\n")).collect();
+    repository.replace("secrets/x.env", "a=", &format!("{leaked}a="));
+    let places = repository.places("plaintext-value", "secrets/x.env");
+    assert_eq!((places.len(), places[19_999]), (20_000, (20_000, 1)));
 }
 
 /// Found in public repositories, where it annoyed.

@@ -1,13 +1,20 @@
 //! Leaves that should be encrypted and are not, or are damaged.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
 use super::{Code, Finding, Position, Subject};
 use crate::cipher::well_formed;
 use crate::document::EncryptedDocument;
 use crate::tree::{Comment, Place, Scalar, Unwalkable, Visit, Visited};
 
 pub(super) fn examine(subject: &Subject<'_>, document: &mut EncryptedDocument) -> Vec<Finding> {
-    let mut inspector =
-        Inspector { bytes: subject.source.as_bytes(), shown: subject.shown, findings: Vec::new() };
+    let mut inspector = Inspector {
+        bytes: subject.source.as_bytes(),
+        lines: OnceCell::new(),
+        shown: subject.shown,
+        findings: Vec::new(),
+    };
     if let Err(error) = document.visit(&mut inspector) {
         let reason = error.to_string();
         inspector.findings.push(Finding {
@@ -25,37 +32,55 @@ const SEALED: &[u8] = b"ENC[AES256_GCM,data:";
 
 struct Inspector<'a> {
     bytes: &'a [u8],
+    lines: OnceCell<Lines<'a>>,
     shown: &'a str,
     findings: Vec<Finding>,
 }
 
 impl Inspector<'_> {
     fn find(&mut self, code: Code, place: &Place<'_>, message: String, fix: String) {
-        let offset = place.offset.or_else(|| line_of(self.bytes, &place.keys().collect::<Vec<_>>()));
+        let lines = || self.lines.get_or_init(|| Lines::of(self.bytes));
+        let offset = place.offset.or_else(|| lines().get(&place.keys().collect::<Vec<_>>()));
         let position = offset.map(|offset| Position::of(self.bytes, offset));
         self.findings.push(Finding { code, position, message, fix });
     }
 }
 
-/// Where a key of a flat format begins, whose store keeps no places: a line with the key and what separates it from its
-/// value, behind the line of its section if there is one.
-fn line_of(bytes: &[u8], keys: &[&[u8]]) -> Option<usize> {
-    let (key, sections) = keys.split_last()?;
-    let mut is_inside = sections.is_empty();
-    let mut offset = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let indented = line.len() - line.trim_ascii_start().len();
-        let text = line.trim_ascii();
-        if let Some(name) = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")) {
-            is_inside = sections.last().is_none_or(|section| *section == name);
-        } else if is_inside
-            && text.strip_prefix(*key).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
-        {
-            return Some(offset + indented);
+/// Where the keys of a flat format begin, whose stores keep no places: lines with a key and what separates it from its
+/// value. The first of a section counts, and the first of all.
+#[derive(Default)]
+struct Lines<'a> {
+    first: HashMap<&'a [u8], usize>,
+    of_sections: HashMap<(&'a [u8], &'a [u8]), usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let mut lines = Self::default();
+        let mut section = &b""[..];
+        let mut offset = 0;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let indented = line.len() - line.trim_ascii_start().len();
+            let text = line.trim_ascii();
+            if let Some(name) = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")) {
+                section = name;
+            } else if let Some(end) = memchr::memchr(b'=', text) {
+                let key = text[..end].trim_ascii_end();
+                lines.first.entry(key).or_insert(offset + indented);
+                lines.of_sections.entry((section, key)).or_insert(offset + indented);
+            }
+            offset += line.len();
         }
-        offset += line.len();
+        lines
     }
-    None
+
+    fn get(&self, keys: &[&[u8]]) -> Option<usize> {
+        match keys {
+            [key] => self.first.get(key).copied(),
+            [.., section, key] => self.of_sections.get(&(*section, *key)).copied(),
+            [] => None,
+        }
+    }
 }
 
 impl Visit for Inspector<'_> {

@@ -140,6 +140,7 @@ impl Search<'_> {
 fn encrypt(subject: &Subject<'_>) -> String {
     let shown = subject.shown;
     let types = match (Format::from_path(subject.path), syntax(subject.path)) {
+        (Format::Binary, Some(Format::Json)) => " --input-type json --output-type json",
         (Format::Binary, Some(_)) => " --input-type yaml --output-type yaml",
         _ => "",
     };

@@ -120,6 +120,9 @@ fn is_default(text: &[u8]) -> bool {
     !text.is_empty() && is_in_clear(text)
 }
 
+/// Nobody writes longer ones; what nothing closes is not searched to its end.
+const LONGEST: usize = 2048;
+
 /// A place at the beginning of a text.
 struct Place<'a> {
     length: usize,
@@ -130,6 +133,7 @@ struct Place<'a> {
 }
 
 fn place(text: &[u8]) -> Option<Place<'_>> {
+    let text = &text[..text.len().min(LONGEST)];
     let between = |start: &[u8], end: &[u8]| {
         let inside = text.strip_prefix(start)?;
         let length = memmem::find(inside, end)?;

@@ -34,22 +34,32 @@ pub(super) fn secrets(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
+/// After so many braces that nothing closes, the others are text as well: whoever wants to have the whole file searched
+/// for the end of each has to find something else.
+const MOST_UNCLOSED: usize = 16;
+
 /// The text with blanks in the place of templates.
 fn blanked(bytes: &[u8]) -> Vec<u8> {
     let mut text = bytes.to_vec();
-    let mut at = 0;
-    while let Some(brace) = memchr::memchr(b'{', &bytes[at..]) {
+    let (mut at, mut unclosed) = (0, 0);
+    while let Some(brace) = memchr::memchr(b'{', &bytes[at..])
+        && unclosed < MOST_UNCLOSED
+    {
         at += brace;
         let rest = &bytes[at..];
+        let end = |end: &[u8]| memchr::memmem::find(rest, end).map(|end| end + 2);
         let length = match rest.get(1) {
             Some(b'{') => template_length(rest),
-            Some(b'%') => memchr::memmem::find(rest, b"%}").map(|end| end + 2),
-            Some(b'#') => memchr::memmem::find(rest, b"#}").map(|end| end + 2),
-            _ => None,
+            Some(b'%') => end(b"%}"),
+            Some(b'#') => end(b"#}"),
+            _ => {
+                at += 1;
+                continue;
+            }
         };
-        let template = at..at + length.unwrap_or(0);
+        unclosed += usize::from(length.is_none());
         // line breaks too: a value ends where its template does
-        text[template].fill(b' ');
+        text[at..at + length.unwrap_or(0)].fill(b' ');
         at += length.unwrap_or(1);
     }
     text
@@ -286,6 +296,18 @@ mod tests {
             ("{{/* kind: Secret }} */}}\r\nkind: Secret\r\nstringData:\r\n  p: hunter2\r\n", (4, 3)),
         ] {
             assert_eq!(found(text), [at], "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_file_has_it_is_read_in_one_go() {
+        let text = "{{/* x */}}\n- kind: \"Secret\"\n  data: &a\n    {{ k }}: 'x'\n    p: |\n      {{ \"y\" }}\n  stringData: {a: b, \"c\": d}\n- >\n  e\n";
+        for at in 0..text.len() {
+            found(&text[..at]);
+            found(&format!("{}{}", &text[..at], &text[at + 1..]));
+        }
+        for piece in ["{{", "{{/*", "{%", "{#", "- ", "<", "${", "{{ \"", "p: {{\n"] {
+            found(&format!("kind: Secret\ndata:\n  p: {}\n", piece.repeat(30_000)));
         }
     }
 
