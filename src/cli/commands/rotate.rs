@@ -94,14 +94,7 @@ impl Rotate {
         let mut added = self.added.lists().keys(&common)?;
         let mut removed = self.removed.lists().keys(&common)?;
         services.complete(added.iter_mut().chain(&mut removed))?;
-        Ok(Rotation {
-            services,
-            order,
-            check: self.mac.check(),
-            added,
-            removed,
-            is_dry: self.batch.dry_run,
-        })
+        Ok(Rotation { services, order, check: self.mac.check(), added, removed, is_dry: self.batch.dry_run })
     }
 
     /// The file; that it is missing has a code of its own if keys are to be changed (cli.md §6.1).
