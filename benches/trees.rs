@@ -23,6 +23,7 @@ fn rsops(folder: &Path, arguments: &[&str]) {
         .current_dir(folder)
         .env("SOPS_AGE_KEY", IDENTITY)
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()
         .expect("our own program");
     assert!(status.success(), "rsops {arguments:?}");
