@@ -1,4 +1,7 @@
 //! A thousand encrypted files: by one process each, and by one process for all.
+//!
+//! With `TMPDIR` on a file system in memory it is rsops that is measured; on others most of the time may be the disk's,
+//! and what was deleted in the minutes before counts.
 
 use std::fs;
 use std::path::Path;

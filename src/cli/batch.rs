@@ -111,7 +111,8 @@ impl BatchOptions {
                 return Err(CommandError::NothingIn(file.clone()));
             }
             let paths = listing.paths.into_iter().filter(|path| !is_temporary(path));
-            let paths = paths.filter(|path| known.insert(resolved(folder.join(path))));
+            // one folder has each file once, and to ask the disk about all of them takes a while
+            let paths = paths.filter(|path| files.len() == 1 || known.insert(resolved(folder.join(path))));
             entries.extend(paths.map(|path| Entry { path, named: false }));
             failures.extend(listing.failures);
         }
