@@ -559,6 +559,10 @@ fn passwords_of_addresses_are_sent_and_not_shown() {
     let outcome = desk.encrypt(&with_password("nobody"));
     let text = words(&outcome);
     assert!(text.contains(&format!("URL: PUT {}/v1/transit/encrypt/nobody", vault.url())), "{text}");
+    assert!(!text.contains("hvs.password"), "the name of the key has none either: {text}");
+    let refused =
+        words(&desk.call(&["decrypt", "b.yaml"]).variable("SOPS_HC_VAULT_ALLOWLIST", "none").outcome());
+    assert!(refused.contains("Allowlist does not allow") && !refused.contains("hvs.password"), "{refused}");
 }
 
 #[test]
