@@ -23,7 +23,7 @@ impl KeyFailure {
     pub(super) fn new(key: &Key, errors: &[String]) -> Self {
         let errors =
             errors.iter().map(|error| printable(&error.replace("\r\n", "\n"), &['\n', '\t'])).collect();
-        Self { name: printable(&key.to_string(), &[]), errors }
+        Self { name: printable(&key.shown(), &[]), errors }
     }
 
     /// What went wrong at each service.

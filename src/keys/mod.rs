@@ -156,6 +156,16 @@ impl fmt::Display for Key {
     }
 }
 
+impl Key {
+    /// The name for messages. Addresses of Vault may have a password, by which such keys are compared all the same.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::HcVault(key) => key.shown(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// A text that names no key of its kind. Displays the reference's wording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseKeyError(String);

@@ -55,7 +55,7 @@ type Keys = dyn Fn() -> Result<Box<dyn KeyService>, String> + Send + Sync;
 pub struct Server {
     keys: Box<Keys>,
     /// Asked about one request at a time.
-    doorkeeper: Option<Mutex<Arc<dyn Doorkeeper>>>,
+    doorkeeper: Option<Arc<Mutex<Arc<dyn Doorkeeper>>>>,
     idle: Duration,
 }
 
@@ -75,7 +75,7 @@ impl Server {
     /// Asks before anything is done with a key: rejecting a request leaves no trace in the log of a service.
     #[must_use]
     pub fn guarded_by(mut self, doorkeeper: Arc<dyn Doorkeeper>) -> Self {
-        self.doorkeeper = Some(Mutex::new(doorkeeper));
+        self.doorkeeper = Some(Arc::new(Mutex::new(doorkeeper)));
         self
     }
 
@@ -152,11 +152,10 @@ impl Server {
             ReadKeyError::Malformed(_) => Status::unknown(error.to_string()),
         })?;
         let Some(doorkeeper) = &self.doorkeeper else { return Ok(key) };
-        // a client that goes away while others are asked about is not asked about any more
-        let turn = doorkeeper.lock().await;
-        let doorkeeper = turn.clone();
-        let (key, admitted) =
-            aside(move || doorkeeper.admits(step, &key).map(|admitted| (key, admitted))).await?;
+        // a client that goes away while others are asked about is not asked about any more; one that has been asked
+        // about keeps its turn until there is an answer
+        let turn = doorkeeper.clone().lock_owned().await;
+        let (key, admitted) = aside(move || turn.admits(step, &key).map(|admitted| (key, admitted))).await?;
         match admitted {
             true => Ok(key),
             false => Err(Status::permission_denied("Request rejected by user")),

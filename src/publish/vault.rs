@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Map, Number, Value as Json, json};
+use zeroize::Zeroizing;
 
 use crate::config::KvVersion;
 use crate::keys::hc_vault::client::{Refusal, VaultClient, VaultError};
+use crate::keys::hc_vault::uri::without_credentials;
 use crate::keys::remote::{block_on, hinted};
 use crate::keys::{Limits, VaultSettings};
 use crate::tree::{Branch, Element, Item, Scalar, Tree, Value};
@@ -31,7 +33,7 @@ impl Server {
     }
 }
 
-/// Where a document goes. Displays as the prompt shows it.
+/// Where a document goes. Displays as the prompt shows it: without a password that the address may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     server: Server,
@@ -82,7 +84,7 @@ impl Secret {
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/v1/{}", self.server.address(), self.path)
+        write!(f, "{}/v1/{}", without_credentials(self.server.address()), self.path)
     }
 }
 
@@ -127,7 +129,9 @@ impl SecretUpload {
             KvVersion::V2 => json!({ "data": self.new }),
         };
         let body = serde_json::to_vec(&body).map_err(|error| format!("the document is no JSON: {error}"))?;
-        match block_on(self.client.request(Method::PUT, &self.secret.path, Bytes::from(body)))? {
+        // the document in clear is wiped once it is sent
+        let body = Bytes::from_owner(Zeroizing::new(body));
+        match block_on(self.client.request(Method::PUT, &self.secret.path, body))? {
             Ok(_) => Ok(()),
             Err(VaultError::Failed(reason)) => Err(reason),
             Err(VaultError::Refused(refusal)) => Err(match refusal.status {

@@ -80,7 +80,7 @@ impl Desk {
         self.refused(&self.decrypt(), expected);
     }
 
-    fn refused(&self, outcome: &Outcome, expected: &[&str]) {
+    pub(crate) fn refused(&self, outcome: &Outcome, expected: &[&str]) {
         let words = words(outcome);
         assert!(outcome.failed_cleanly(), "{words}");
         for expected in expected {

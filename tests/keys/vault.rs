@@ -559,6 +559,10 @@ fn passwords_of_addresses_are_sent_and_not_shown() {
     let outcome = desk.encrypt(&with_password("nobody"));
     let text = words(&outcome);
     assert!(text.contains(&format!("URL: PUT {}/v1/transit/encrypt/nobody", vault.url())), "{text}");
+    assert!(!text.contains("hvs.password"), "the name of the key has none either: {text}");
+    let refused =
+        words(&desk.call(&["decrypt", "b.yaml"]).variable("SOPS_HC_VAULT_ALLOWLIST", "none").outcome());
+    assert!(refused.contains("Allowlist does not allow") && !refused.contains("hvs.password"), "{refused}");
 }
 
 #[test]
@@ -601,4 +605,35 @@ fn keys_of_vault_come_and_go() {
     let before = vault.requests().len();
     let alone = desk.scratch.call(["decrypt", "b.yaml"]).keys(["age-alice"]).stdout();
     assert!(alone == PLAIN && vault.requests().len() == before);
+}
+
+/// Guards against a server that is asked for every copy of a file.
+#[test]
+fn the_same_wrapped_key_is_unwrapped_once() {
+    let (vault, desk) = (Vault::new(), somebody());
+    desk.seal(&vault.key("k"));
+    let copy = desk.scratch.text("b.yaml");
+    desk.scratch.write("c.yaml", copy.as_bytes());
+    desk.call(&["decrypt", "-i", "--jobs", "1", "b.yaml", "c.yaml"]).stdout();
+    assert_eq!(desk.scratch.text("c.yaml").as_bytes(), PLAIN);
+    let unwrapped = vault.requests().iter().filter(|request| request.contains("/decrypt/")).count();
+    assert_eq!(unwrapped, 1, "{:?}", vault.requests());
+}
+
+/// Guards against files that have something else done with the token than unwrapping, such as revoking it.
+#[test]
+fn a_file_cannot_lead_requests_elsewhere() {
+    let (vault, desk) = (Vault::new(), somebody());
+    desk.seal(&vault.key("k"));
+    let text = desk.scratch.text("b.yaml");
+    let before = vault.requests().len();
+    for (from, to) in [
+        ("key_name: k\n", "key_name: ../../auth/token/revoke-self\n"),
+        ("engine_path: transit\n", "engine_path: x/../sys\n"),
+    ] {
+        assert!(text.contains(from), "{text}");
+        desk.scratch.write("b.yaml", text.replace(from, to).as_bytes());
+        desk.refused(&desk.decrypt(), &["leads elsewhere"]);
+    }
+    assert_eq!(vault.requests().len(), before, "nobody is asked");
 }

@@ -45,6 +45,11 @@ fn the_question_names_the_destination() {
             "{vault_path: app, vault_kv_mount_name: kv/x, vault_address: 'https://v.example/'}".to_owned(),
             "https://v.example//v1/kv/x/data/app/a.yaml".to_owned(),
         ),
+        // passwords are sent, and not shown
+        (
+            "{vault_path: app, vault_address: 'https://user:hvs.password@v.example'}".to_owned(),
+            "https://v.example/v1/secret/data/app/a.yaml".to_owned(),
+        ),
     ] {
         let scratch = folder(&rule);
         let outcome = to_vault(&scratch, &vault, &["conf/a.yaml"]).stdin(b"n\n").outcome();

@@ -113,7 +113,7 @@ fn described(key: &Key) -> String {
         Key::AwsKms(key) => format!("AWS KMS key with ARN {}", key.arn),
         Key::GcpKms(key) => format!("GCP KMS key with resource ID {}", key.resource_id),
         Key::AzureKv(key) => format!("Azure Key Vault key with URL {key}"),
-        Key::HcVault(key) => format!("Hashicorp Vault key with URI {key}"),
+        Key::HcVault(_) => format!("Hashicorp Vault key with URI {}", key.shown()),
         Key::HcKms(key) => format!("HuaweiCloud KMS key with ID {key}"),
         Key::Age(key) => format!("age key with recipient {}", key.recipient),
     }

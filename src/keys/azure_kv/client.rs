@@ -67,8 +67,8 @@ impl AzureVaults {
             return Ok(version.clone());
         }
         let version = block_on(self.ask_for_version(key))??;
-        known().insert(key.clone(), version.clone());
-        Ok(version)
+        // somebody else may have asked meanwhile, and been told of an older one
+        Ok(known().entry(key.clone()).or_insert(version).clone())
     }
 
     async fn ask_for_version(&self, key: &AzureKvKey) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! `SOPS_HC_VAULT_ALLOWLIST`: the servers that may get data keys and tokens (keys.md §8.2).
 
+use super::uri::without_credentials;
 use crate::keys::remote::hinted;
 
 /// Says no unless the list allows the address of a key. Addresses are compared byte for byte.
@@ -22,7 +23,7 @@ pub(super) fn check(allowlist: Option<&str>, address: &str) -> Result<(), String
         return Ok(());
     }
     Err(hinted(
-        &format!("Allowlist does not allow {address}"),
+        &format!("Allowlist does not allow {}", without_credentials(address)),
         "SOPS_HC_VAULT_ALLOWLIST names the servers to trust, separated by commas",
     ))
 }

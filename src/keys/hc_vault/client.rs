@@ -139,6 +139,13 @@ impl VaultClient {
         body: Bytes,
         mut patience: Patience,
     ) -> Result<Value, VaultError> {
+        // parts of it come from files: `../auth/token/revoke-self` would do something else in the user's name
+        if path.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(VaultError::Failed(hinted(
+                &format!("the path {path:?} leads elsewhere"),
+                "`.` and `..` are no parts of a path of Vault; somebody may have changed the name of the key",
+            )));
+        }
         let mut url = self.base.clone();
         // a Vault behind a proxy may have a path in front
         let prefix = self.base.path().trim_end_matches('/').to_owned();

@@ -13,14 +13,14 @@ mod configuration;
 mod settings;
 #[cfg(feature = "vault")]
 mod transit;
-mod uri;
+pub(crate) mod uri;
 
 use std::fmt;
 
 use regex::Regex;
 
 use super::ParseKeyError;
-use uri::{Uri, resolve_dots};
+use uri::{Uri, resolve_dots, without_credentials};
 
 #[cfg(feature = "vault")]
 pub use settings::VaultSettings;
@@ -70,6 +70,13 @@ impl HcVaultKey {
             engine_path: resolve_dots(engine.iter().copied()),
             key_name: (*key_name).to_owned(),
         })
+    }
+}
+
+impl HcVaultKey {
+    /// The name without a name and a password that its address may have.
+    pub(super) fn shown(&self) -> String {
+        Self { address: without_credentials(&self.address).into_owned(), ..self.clone() }.to_string()
     }
 }
 

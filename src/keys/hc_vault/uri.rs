@@ -115,6 +115,18 @@ fn keeps_its_form(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&byte)
 }
 
+/// An address as it is shown: without the name and the password in front of its host. What follows the host stays, and so
+/// do addresses that are none; nothing behind the host is taken for it.
+pub(crate) fn without_credentials(address: &str) -> Cow<'_, str> {
+    let authority_at = address.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = address.split_at(authority_at);
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => Cow::Owned(format!("{scheme}{}", &rest[at + 1..])),
+        None => Cow::Borrowed(address),
+    }
+}
+
 /// `a/../b` → `b`; empty parts go.
 pub(super) fn resolve_dots<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut kept: Vec<&str> = Vec::new();
@@ -149,6 +161,24 @@ mod tests {
             assert_eq!(Uri::parse(text).err().as_deref(), Some(reason), "{text}");
         }
         assert!(matches!(Uri::parse("v/v1/t/keys/n"), Ok(None)));
+    }
+
+    /// Guards against passwords in messages, and against a host that only seems to be one.
+    #[test]
+    fn addresses_are_shown_without_names_and_passwords() {
+        for (address, shown) in [
+            ("http://user:hvs.password@v:1/x@y", "http://v:1/x@y"),
+            ("https://user:p@ss@v", "https://v"),
+            ("https://token@v?x=1#f", "https://v?x=1#f"),
+            ("user:password@v:8200", "v:8200"),
+            ("https://evil.example?@v", "https://evil.example?@v"),
+            ("https://evil.example#@v", "https://evil.example#@v"),
+            ("https://evil.example\\@v", "https://evil.example\\@v"),
+            ("https://v:8200/", "https://v:8200/"),
+            ("", ""),
+        ] {
+            assert_eq!(without_credentials(address), shown, "{address}");
+        }
     }
 
     #[test]

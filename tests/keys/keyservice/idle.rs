@@ -2,13 +2,15 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rsops::keys::{AgeKey, Answer, Key, KeyService, Limits, MasterKey, Share};
-use rsops::keyservice::{Address, Client, Listener, Server};
+use rsops::keyservice::{Address, Client, Doorkeeper, Listener, Server, Step};
 use tokio::runtime::Builder;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// How long a connection of these tests may be idle.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -64,6 +66,48 @@ fn is_hung_up_on(said: &[u8]) -> bool {
     };
     assert!(began.elapsed() >= LIMIT, "it had time to speak");
     ended
+}
+
+/// Somebody who is asked, and takes time to answer.
+struct SlowPerson {
+    asked: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Doorkeeper for SlowPerson {
+    fn admits(&self, _: Step, _: &Key) -> Result<bool, String> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let others = self.open.fetch_add(1, Ordering::SeqCst);
+        thread::sleep(LIMIT * 5);
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        Ok(others == 0)
+    }
+}
+
+/// Guards against questions that pile up: a client that leaves must not give its turn away while its question is still
+/// on the screen, and those who wait and leave are not asked about.
+#[test]
+fn clients_that_leave_do_not_heap_up_questions() {
+    let (asked, open) = (Arc::default(), Arc::default());
+    let person = Arc::new(SlowPerson { asked: Arc::clone(&asked), open });
+    let listener = Listener::bind("tcp", "127.0.0.1:0").expect("a free port");
+    let address = listener.local_address().expect("TCP");
+    let server = Server::new(|| Ok(Box::new(Slow(Duration::ZERO)))).guarded_by(person);
+    thread::spawn(move || server.run(listener));
+    let address = Address::parse(&format!("tcp://{address}")).expect("a URL");
+    let key = Key::Age(AgeKey { recipient: "age1".to_owned() });
+    let runtime = || Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for leaving in 1..=3 {
+        let client = Client::new(address.clone(), Limits::default());
+        runtime().block_on(async {
+            let answer = client.wrap(&key, &[7; 32]).settled();
+            assert!(timeout(LIMIT, answer).await.is_err(), "nobody answers so fast: {leaving}");
+        });
+    }
+    let client = Client::new(address, Limits::default());
+    let answer = runtime().block_on(client.wrap(&key, &[7; 32]).settled());
+    assert_eq!(answer, Ok("wrapped".to_owned()), "one question at a time");
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "of the first and of the last");
 }
 
 /// Guards against connections that are kept for ever: each is an open file.
