@@ -20,7 +20,8 @@ pub(super) fn may_be_secret(bytes: &[u8]) -> bool {
 fn is_kind(before: &[u8]) -> bool {
     let mut before = before.strip_suffix(b"Sops").unwrap_or(before);
     let mut has_colon = false;
-    loop {
+    // more than an anchor and a tag are none, and a file full of them is not to be read again for each
+    for _ in 0..3 {
         let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"':".contains(byte);
         let length = before.iter().rposition(|byte| !is_between(byte)).map_or(0, |last| last + 1);
         has_colon |= before[length..].contains(&b':');
@@ -35,6 +36,7 @@ fn is_kind(before: &[u8]) -> bool {
         }
         before = &before[..word];
     }
+    false
 }
 
 /// As what a file is read that may be a manifest. Names count as people mean them: for `X.YAML`, which is a binary file
@@ -207,6 +209,11 @@ fn mappings(value: Option<&Value>) -> impl Iterator<Item = &Branch> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_full_of_anchors_is_read_once() {
+        assert!(!may_be_secret(&b"&Secret ".repeat(100_000)));
+    }
 
     #[test]
     fn what_says_that_it_is_a_secret_is_worth_to_be_parsed() {

@@ -18,7 +18,6 @@ mod private_key;
 mod secrets;
 mod template;
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use crate::config::{Config, ConfigError, ResolvedRule};
@@ -350,9 +349,4 @@ pub fn may_be_encrypted(format: Format, bytes: &[u8]) -> bool {
 /// Whether a file has metadata as this format writes them, be they readable or not.
 pub fn carries_metadata(format: Format, bytes: &[u8]) -> bool {
     secrets::mentions_metadata(bytes) && secrets::has_metadata_line(bytes, format)
-}
-
-/// Codes by their names, for suppressions.
-fn codes<'a>(words: impl Iterator<Item = &'a str>) -> HashSet<Code> {
-    words.filter_map(Code::from_name).collect()
 }

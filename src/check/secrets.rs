@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
-use super::{Code, Finding, Position, codes};
+use super::{Code, Finding, Position};
 use crate::store::Format;
 
 /// Whether a file may carry metadata: every release writes this field.
@@ -69,13 +69,23 @@ pub(super) fn conflict_marker(bytes: &[u8]) -> Option<Finding> {
     None
 }
 
-/// The codes that a comment in the file allows: `rsops:allow private-key leftover`.
+/// The codes that a comment in the file allows: `rsops:allow private-key leftover`. They end at the first word that is
+/// none: in JSON, whose comments are values, what follows on the line is the file's.
 pub(super) fn allowed(bytes: &[u8]) -> HashSet<Code> {
+    const ALLOW: &[u8] = b"rsops:allow ";
     let mut allowed = HashSet::new();
-    for at in memmem::find_iter(bytes, b"rsops:allow ") {
-        let rest = &bytes[at + b"rsops:allow ".len()..];
-        let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
-        allowed.extend(codes(String::from_utf8_lossy(line).split([' ', ',', '\t', '\r'])));
+    for at in memmem::find_iter(bytes, ALLOW) {
+        let mut rest = &bytes[at + ALLOW.len()..];
+        loop {
+            let blanks = rest.iter().take_while(|byte| b" ,\t".contains(byte)).count();
+            rest = &rest[blanks..];
+            let word = rest.iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'-').count();
+            let name = String::from_utf8_lossy(&rest[..word]);
+            // `-->` ends a comment
+            let Some(code) = Code::from_name(name.trim_end_matches('-')) else { break };
+            allowed.insert(code);
+            rest = &rest[word..];
+        }
     }
     allowed
 }
@@ -89,8 +99,7 @@ const ENCRYPTED: [&str; 4] = ["", ".enc", ".encrypted", ".sops"];
 pub fn companions(path: &Path) -> Vec<PathBuf> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
     let mut companions = Vec::new();
-    for mark in DECRYPTED {
-        let Some(at) = name.find(mark) else { continue };
+    for (at, mark) in DECRYPTED.iter().flat_map(|mark| name.match_indices(mark)) {
         let (stem, rest) = (&name[..at], &name[at + mark.len()..]);
         // `.dec` is no mark in `.declared`
         if stem.is_empty() || !(rest.is_empty() || rest.starts_with(['.', '-', '_'])) {
@@ -133,13 +142,23 @@ mod tests {
         assert!(of("secrets.dec.yaml").contains(&"secrets.yaml".to_owned()));
         assert!(of("secrets.decrypted.yaml").contains(&"secrets.enc.yaml".to_owned()));
         assert!(of("secrets.decrypted").contains(&"secrets".to_owned()));
+        assert!(of("secrets.declared.dec.yaml").contains(&"secrets.declared.yaml".to_owned()));
         assert!(of("secrets.declared.yaml").is_empty());
         assert!(of(".dec").is_empty());
     }
 
     #[test]
     fn a_comment_allows_codes_by_name() {
-        let allowed = allowed(b"# rsops:allow private-key, leftover nonsense\nrsops:allow no-mac");
-        assert_eq!(allowed, HashSet::from([Code::PrivateKey, Code::Leftover, Code::NoMac]));
+        for (text, codes) in [
+            ("# rsops:allow private-key, leftover nonsense\nrsops:allow no-mac\r\n", 3),
+            ("<!-- rsops:allow private-key leftover no-mac-->", 3),
+            ("/* rsops:allow private-key,leftover,no-mac*/", 3),
+            ("{\"_\": \"rsops:allow private-key leftover no-mac\", \"plaintext-file\": 1}", 3),
+            ("# rsops:allow nothing, private-key", 0),
+            ("# rsops:allow private-keys", 0),
+        ] {
+            let all = [Code::PrivateKey, Code::Leftover, Code::NoMac];
+            assert_eq!(allowed(text.as_bytes()), all.into_iter().take(codes).collect(), "{text}");
+        }
     }
 }

@@ -21,6 +21,7 @@ use super::options::InputOptions;
 use super::place::{current_directory, input_format};
 use super::repository::{self, Which};
 use super::ui::{Ui, printable};
+use super::write_file::is_temporary;
 
 /// Flags of the commands that can work on many files.
 #[derive(Args, Default)]
@@ -121,19 +122,6 @@ impl BatchOptions {
         let input = input.input_type.clone();
         Ok(Batch { ui: ui.clone(), entries, failures, input, wanted, jobs, dry_run: self.dry_run })
     }
-}
-
-/// How the files begin that `write_file` puts in the place of others. A run that was killed leaves some behind.
-const TEMPORARY: &[u8] = b".rsops-";
-
-/// Letters that follow, other ones each time.
-const RANDOM: usize = 6;
-
-/// Whether it is one of those.
-pub(super) fn is_temporary(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    name.strip_prefix(TEMPORARY)
-        .is_some_and(|rest| rest.len() == RANDOM && rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// The path under which a file is known, however it was named.

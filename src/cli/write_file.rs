@@ -11,6 +11,19 @@ use tempfile::Builder;
 
 use super::signals::{remove_on_signal, undisturbed};
 
+/// How the files begin that are put in the place of others. A run that was killed leaves some behind.
+const TEMPORARY: &str = ".rsops-";
+
+/// Letters that follow, other ones each time.
+const RANDOM: usize = 6;
+
+/// Whether it is one of those.
+pub(super) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.strip_prefix(TEMPORARY.as_bytes())
+        .is_some_and(|rest| rest.len() == RANDOM && rest.iter().all(u8::is_ascii_alphanumeric))
+}
+
 /// Replaces a file as a whole: an interruption at any moment leaves the old one or the new one.
 ///
 /// The bytes go to a temporary file in the same directory, reach the disk, and the file is renamed over the old one,
@@ -71,14 +84,15 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<Option<PathBuf>> {
     let mode = if old.is_some() { 0o600 } else { 0o666 };
     // it may hold plaintext: an interruption removes it
     let mut doomed = None;
-    let mut temporary = Builder::new().prefix(".rsops-").permissions(Permissions::from_mode(mode)).make_in(
-        directory,
-        |path| {
+    let mut temporary = Builder::new()
+        .prefix(TEMPORARY)
+        .rand_bytes(RANDOM)
+        .permissions(Permissions::from_mode(mode))
+        .make_in(directory, |path| {
             let (file, removal) = remove_on_signal(path, || create_new(path, mode))?;
             doomed = Some(removal);
             Ok(file)
-        },
-    )?;
+        })?;
     let result = (|| {
         let file = temporary.as_file_mut();
         file.write_all(bytes)?;

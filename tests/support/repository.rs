@@ -16,9 +16,12 @@ pub(crate) type Found = Vec<(String, String, u64, u64)>;
 
 impl Repository {
     pub(crate) fn new() -> Self {
+        Self::with_rule(&format!("path_regex: ^secrets/\n    age: {}", recipient("age-alice")))
+    }
+
+    pub(crate) fn with_rule(rule: &str) -> Self {
         let repository = Self { scratch: Scratch::new() };
         repository.git(&["init", "--quiet"]);
-        let rule = format!("path_regex: ^secrets/\n    age: {}", recipient("age-alice"));
         repository.write(".sops.yaml", &format!("creation_rules:\n  - {rule}\n"));
         repository
     }
@@ -57,7 +60,13 @@ impl Repository {
             .unwrap_or_else(|_| panic!("{}: {}", outcome.ending, outcome.messages()));
         let found: Found = list.as_array().expect("a list").iter().map(entry).collect();
         assert_eq!(outcome.ending, Ending::Exited(i32::from(!found.is_empty())), "{}", outcome.messages());
+        assert_eq!(outcome.stderr.is_empty(), found.is_empty(), "{}", outcome.messages());
         found
+    }
+
+    /// File and code of each finding.
+    pub(crate) fn codes(&self, arguments: &[&str]) -> Vec<String> {
+        self.check(arguments).into_iter().map(|(code, path, ..)| format!("{path} {code}")).collect()
     }
 
     /// Line and column of each finding, all of which are of this code and in this file.
@@ -72,6 +81,9 @@ impl Repository {
 
 fn entry(finding: &Value) -> (String, String, u64, u64) {
     let text = |name: &str| finding[name].as_str().expect("a text").to_owned();
+    for name in ["message", "fix"] {
+        assert!(!text(name).is_empty(), "{finding}");
+    }
     let number = |name: &str| finding[name].as_u64().unwrap_or_default();
     (text("code"), text("path"), number("line"), number("column"))
 }

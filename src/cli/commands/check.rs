@@ -18,7 +18,6 @@ use rsops::tree::Source;
 use self::rules::{Broken, Configured, Rules, Staged};
 use self::verifier::Verifier;
 use self::words::quoted;
-use crate::cli::batch::is_temporary;
 use crate::cli::error::CommandError;
 use crate::cli::findings::{Format, Located, render};
 use crate::cli::options::{DecryptionOptions, GlobalOptions, KeyServiceOptions, path};
@@ -27,6 +26,7 @@ use crate::cli::repository::{
     Candidate, Content, Which, files, is_repository, objects, staged, top_level, unknown_to_index,
 };
 use crate::cli::ui::{Component, Ui};
+use crate::cli::write_file::is_temporary;
 
 /// Find plaintext and drift before they are committed
 ///
