@@ -245,3 +245,15 @@ fn what_other_people_write_into_manifests_and_manuals_passes() {
     repository.write("README.md", &text);
     assert_eq!(repository.places("private-key", "README.md"), NOTHING);
 }
+
+/// Guards against a Secret in clear that nobody heard of, because the file may lie in clear.
+#[test]
+fn a_file_that_may_be_in_clear_is_still_no_place_for_a_secret() {
+    let repository = Repository::new();
+    let manifest = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\nstringData:\n  a: hunter2\n";
+    repository.write("secrets/x.yaml", manifest);
+    assert_eq!(repository.codes(&[]), ["secrets/x.yaml plaintext-file"]);
+    assert_eq!(repository.codes(&["--allow", "plaintext-file"]), ["secrets/x.yaml kubernetes-secret"]);
+    repository.write("secrets/x.yaml", &format!("# rsops:allow plaintext-file\n{manifest}"));
+    assert_eq!(repository.codes(&[]), ["secrets/x.yaml kubernetes-secret"]);
+}

@@ -43,9 +43,11 @@ pub(super) fn wrapped(metadata: &Metadata, at: Option<Position>) -> Vec<Finding>
 /// The file, as commands that mend it are told of it.
 pub(super) struct File<'a> {
     pub(super) format: Format,
-    /// With flags for the formats of input and output.
+    /// A word for the shell.
+    pub(super) word: &'a str,
+    /// The same behind flags for the formats of input and output.
     pub(super) shown: &'a str,
-    /// With the one flag that `updatekeys` has.
+    /// The same behind the one flag that `updatekeys` has.
     pub(super) shown_for_keys: &'a str,
 }
 
@@ -63,10 +65,7 @@ pub(super) fn drift(
             code: Code::SelectionDrift,
             position: at,
             message,
-            fix: format!(
-                "decrypt the file and encrypt it again: rsops decrypt --in-place {0} && rsops encrypt --in-place {0}",
-                file.shown
-            ),
+            fix: encrypt_again(file),
         }));
     }
     findings.extend(recipients(metadata, rule).map(|message| Finding {
@@ -76,6 +75,13 @@ pub(super) fn drift(
         fix: format!("rsops updatekeys {}", file.shown_for_keys),
     }));
     findings
+}
+
+/// The plaintext goes from one to the other and never lies on the disk, and the file stays if one of them fails.
+fn encrypt_again(file: &File<'_>) -> String {
+    let flags = file.shown.strip_suffix(file.word).unwrap_or_default();
+    let encrypt = format!("rsops encrypt {flags}--output {0} --filename-override {0} {{}}", file.word);
+    format!("encrypt the file again: rsops exec-file {} '{}'", file.shown, encrypt.replace('\'', "'\\''"))
 }
 
 fn selection(metadata: &Metadata, rule: &ResolvedRule) -> Option<String> {

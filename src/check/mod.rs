@@ -18,6 +18,7 @@ mod private_key;
 mod secrets;
 mod template;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::config::{Config, ConfigError, ResolvedRule};
@@ -146,7 +147,9 @@ impl Position {
 pub struct Subject<'a> {
     /// Its absolute path, as rules are matched with it.
     pub path: &'a Path,
-    /// How commands to type name it: a word for the shell, behind the flags that it needs.
+    /// Its name as a word for the shell.
+    pub word: &'a str,
+    /// How commands to type name it: that word behind the flags that it needs.
     pub shown: &'a str,
     /// What is in it.
     pub source: Source,
@@ -165,12 +168,19 @@ pub struct Verdict {
 /// Looks at files with the rules of a configuration, if there is one.
 pub struct Checker<'a> {
     config: Option<&'a Config>,
+    allowed: HashSet<Code>,
 }
 
 impl<'a> Checker<'a> {
     /// Without a configuration, what rules say is not checked.
     pub fn new(config: Option<&'a Config>) -> Self {
-        Self { config }
+        Self { config, allowed: HashSet::new() }
+    }
+
+    /// Lets findings of these codes pass, as a comment in a file does.
+    #[must_use]
+    pub fn allowing(self, codes: &HashSet<Code>) -> Self {
+        Self { allowed: codes.clone(), ..self }
     }
 
     /// Everything that is wrong with a file. Fails only if the configuration is wrong.
@@ -196,9 +206,10 @@ impl<'a> Checker<'a> {
         let bytes = subject.source.as_bytes();
         let mut findings = private_key::private_keys(bytes);
         let allowed = secrets::allowed(bytes);
+        let passes = |code| allowed.contains(&code) || self.allowed.contains(&code);
         let named = subject;
         let shown = with_format(named, format, &["--input-type", "--output-type"]);
-        let subject = &Subject { path: named.path, shown: &shown, source: named.source.clone() };
+        let subject = &Subject { shown: &shown, source: named.source.clone(), ..*named };
         let is_encrypted = state.is_encrypted();
         if is_encrypted || rule.is_some() {
             findings.extend(secrets::conflict_marker(bytes));
@@ -210,6 +221,7 @@ impl<'a> Checker<'a> {
                     let at = secrets::metadata_position(bytes);
                     let file = drift::File {
                         format,
+                        word: named.word,
                         shown: &shown,
                         shown_for_keys: &with_format(named, format, &["--input-type"]),
                     };
@@ -225,17 +237,20 @@ impl<'a> Checker<'a> {
                 message: format!("the metadata cannot be read: {reason}"),
                 fix: "restore the file from the last commit in which it could be decrypted".to_owned(),
             }),
-            _ if rule.is_some() && !is_housekeeping(subject.path, bytes) => findings.push(Finding {
-                code: Code::PlaintextFile,
-                position: None,
-                message: "a creation rule names this file, but it is not encrypted".to_owned(),
-                fix: format!("rsops encrypt --in-place {}", subject.shown),
-            }),
+            // whoever lets it lie in clear has not said that it is no Secret
+            _ if rule.is_some() && !passes(Code::PlaintextFile) && !is_housekeeping(subject.path, bytes) => {
+                findings.push(Finding {
+                    code: Code::PlaintextFile,
+                    position: None,
+                    message: "a creation rule names this file, but it is not encrypted".to_owned(),
+                    fix: format!("rsops encrypt --in-place {}", subject.shown),
+                })
+            }
             State::Plain(document) => findings.extend(manifest::secrets(&document.tree.branches, subject)),
             State::Template => findings.extend(template::secrets(subject)),
             State::Other => {}
         }
-        findings.retain(|finding| !allowed.contains(&finding.code));
+        findings.retain(|finding| !passes(finding.code));
         findings.sort_by_key(|finding| finding.position.map_or((0, 0), |at| (at.line, at.column)));
         Verdict { is_encrypted, format, findings }
     }

@@ -262,8 +262,12 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(usize, usize)> {
-        let subject =
-            Subject { path: Path::new("/t.yaml"), shown: "t.yaml", source: text.as_bytes().to_vec().into() };
+        let subject = Subject {
+            path: Path::new("/t.yaml"),
+            word: "t.yaml",
+            shown: "t.yaml",
+            source: text.as_bytes().to_vec().into(),
+        };
         secrets(&subject).iter().filter_map(|found| found.position).map(|at| (at.line, at.column)).collect()
     }
 

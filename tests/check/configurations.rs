@@ -1,6 +1,6 @@
 //! Which configuration a file is held against, and that what is printed as a fix is one.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use super::support::keys::recipient;
 use super::support::outcome::Ending;
@@ -14,8 +14,14 @@ fn fixes(repository: &Repository) -> Vec<String> {
     text.lines().filter_map(|line| line.trim().strip_prefix("fix: ")).map(str::to_owned).collect()
 }
 
-/// Runs a fix in the shell, with the key of alice and the program found as `rsops`.
 fn run(repository: &Repository, fix: &str) {
+    let output = applied(repository, fix);
+    assert!(output.status.success(), "{fix}: {}", String::from_utf8_lossy(&output.stderr));
+    repository.git(&["add", "--all"]);
+}
+
+/// Runs a fix in the shell, with the key of alice and the program found as `rsops`.
+fn applied(repository: &Repository, fix: &str) -> Output {
     let fix = fix.rsplit_once(": ").map_or(fix, |(_, commands)| commands);
     let call = repository.scratch.call_other("bash", ["-c", fix]).keys(["age-alice"]);
     let mut command: Command = call.command();
@@ -23,9 +29,7 @@ fn run(repository: &Repository, fix: &str) {
     std::fs::create_dir_all(&folder).expect("our own folder");
     let _ = std::os::unix::fs::symlink(binary(), folder.join("rsops"));
     let path = std::env::var("PATH").expect("a path");
-    let output = command.env("PATH", format!("{}:{path}", folder.display())).output().expect("a shell");
-    assert!(output.status.success(), "{fix}: {}", String::from_utf8_lossy(&output.stderr));
-    repository.git(&["add", "--all"]);
+    command.env("PATH", format!("{}:{path}", folder.display())).output().expect("a shell")
 }
 
 /// Guards against fixes that were applied with the configuration of the working directory, so that the finding, which
@@ -50,6 +54,44 @@ fn a_fix_uses_the_configuration_that_the_finding_came_from() {
         run(&repository, &fix.replace("updatekeys", "updatekeys --yes"));
     }
     assert_eq!(repository.check(&[]), []);
+}
+
+/// Guards against `decrypt --in-place && encrypt --in-place`, which left the plaintext if the second one failed.
+#[test]
+fn a_file_that_selects_other_values_is_encrypted_again_without_plaintext_on_the_disk() {
+    let alice = recipient("age-alice");
+    let repository = Repository::new();
+    let rule = |keys: &str| {
+        let selector = "encrypted_regex: ^pass\n    mac_only_encrypted: true";
+        format!("creation_rules:\n  - path_regex: ^hidden/\n    {selector}\n    {keys}\n")
+    };
+    repository.write("team/.sops.yaml", &rule(&format!("age: {alice}")));
+    let names =
+        ["x.yaml", "x.json", "x.env", "x.ini", "it's; $(x).yaml"].map(|name| format!("team/hidden/{name}"));
+    for name in &names {
+        let text = match name.rsplit_once('.') {
+            Some((_, "json")) => "{\"password\": \"hunter2\", \"other\": \"b\"}\n",
+            Some((_, "env")) => "password=hunter2\nother=b\n",
+            Some((_, "ini")) => "[s]\npassword = hunter2\n",
+            _ => "password: hunter2\nother: b\n",
+        };
+        repository.seal(name, text, &["--age", &alice]);
+    }
+    let found = fixes(&repository);
+    assert_eq!(found.len(), names.len(), "{found:?}");
+
+    // nobody to encrypt for
+    repository.write("team/.sops.yaml", &rule("age: ''"));
+    for (name, fix) in names.iter().zip(&found) {
+        let sealed = repository.scratch.text(name);
+        assert!(!applied(&repository, fix).status.success(), "{fix}");
+        assert_eq!(repository.scratch.text(name), sealed, "{fix}");
+    }
+
+    repository.write("team/.sops.yaml", &rule(&format!("age: {alice}")));
+    found.iter().for_each(|fix| run(&repository, fix));
+    assert_eq!(repository.check(&["--verify"]), []);
+    assert!(repository.scratch.text(&names[0]).contains("\nother: b\n"));
 }
 
 #[test]

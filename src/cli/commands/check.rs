@@ -258,12 +258,17 @@ impl Inspection<'_> {
             return;
         }
         let flag = configured.as_ref().map_or("", |configured| configured.flag.as_str());
-        let shown = format!("{flag}{}", quoted(path));
-        let subject = Subject { path: &full, shown: &shown, source };
+        let word = quoted(path);
+        let shown = format!("{flag}{word}");
+        let subject = Subject { path: &full, word: &word, shown: &shown, source };
         let verdict = self.verdict(&subject, configured.as_deref());
         let mut findings = verdict.findings;
         if verdict.is_encrypted {
-            if let Some(verifier) = &self.verifier {
+            // what fails at decryption has been said, with what helps
+            let fails = |finding: &Finding| {
+                matches!(finding.code, Code::PlaintextValue | Code::BrokenValue | Code::BrokenMetadata)
+            };
+            if let Some(verifier) = self.verifier.as_ref().filter(|_| !findings.iter().any(fails)) {
                 findings.extend(verifier.verify(&subject, verdict.format));
             }
             self.encrypted.insert(full);
@@ -278,9 +283,10 @@ impl Inspection<'_> {
         // the configuration itself is no secret, whatever the rules in it match
         let is_configuration = subject.path.file_name().is_some_and(|name| name == FILE_NAME);
         let Some(configured) = configured.filter(|_| !is_configuration) else {
-            return Checker::new(None).examine_without_rules(subject);
+            return Checker::new(None).allowing(&self.allow).examine_without_rules(subject);
         };
-        Checker::new(Some(&configured.config)).examine(subject).unwrap_or_else(|error| {
+        let checker = Checker::new(Some(&configured.config)).allowing(&self.allow);
+        checker.examine(subject).unwrap_or_else(|error| {
             self.tell(Broken::new(&configured.path, &error));
             Checker::new(None).examine_without_rules(subject)
         })
@@ -335,7 +341,7 @@ impl Inspection<'_> {
         let full = absolute(self.folder, other);
         self.encrypted.contains(&full)
             || fs::read(&full).is_ok_and(|bytes| {
-                let subject = Subject { path: &full, shown: "", source: bytes.into() };
+                let subject = Subject { path: &full, word: "", shown: "", source: bytes.into() };
                 Checker::new(None).examine_without_rules(&subject).is_encrypted
             })
     }

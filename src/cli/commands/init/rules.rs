@@ -83,7 +83,7 @@ fn manifests(folder: &Path, files: &[PathBuf]) -> Vec<String> {
         }
         let Ok(bytes) = fs::read(&path) else { return false };
         let source = Source::from(bytes);
-        let subject = Subject { path: &path, shown: "", source: source.clone() };
+        let subject = Subject { path: &path, word: "", shown: "", source: source.clone() };
         let has_secrets = Checker::new(None).examine(&subject).is_ok_and(|verdict| {
             verdict.findings.iter().any(|finding| finding.code == Code::KubernetesSecret)
         });
