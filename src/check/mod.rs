@@ -262,7 +262,13 @@ impl<'a> Checker<'a> {
             return Ok(None);
         }
         match config.creation_rule(subject.path, &[]) {
-            Ok(rule) => Ok(Some(rule)),
+            Ok(rule) => match (rule.shamir_threshold, rule.key_groups.len()) {
+                // no command would encrypt with it
+                (threshold, groups @ 2..) if threshold == 1 || threshold > groups => {
+                    Err(ConfigError::Threshold { threshold, groups })
+                }
+                _ => Ok(Some(rule)),
+            },
             Err(ConfigError::NoCreationRules { .. } | ConfigError::NoMatchingRule) => Ok(None),
             Err(error) => Err(error),
         }

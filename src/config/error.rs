@@ -57,6 +57,13 @@ pub enum ConfigError {
     },
     /// The rule asks for fewer than no groups.
     NegativeThreshold(i64),
+    /// The rule asks for one of several groups, or for more than there are. To encrypt fails then (format.md §10).
+    Threshold {
+        /// What it asks for.
+        threshold: usize,
+        /// How many there are.
+        groups: usize,
+    },
     /// No destination rule is meant for the file.
     NoMatchingDestination,
     /// The destination rule has more than one destination.
@@ -114,6 +121,11 @@ impl fmt::Display for ConfigError {
             Self::NullInContext { arn, key } => {
                 write!(f, "the encryption context of the KMS key {arn:?} has no value for {key:?}")
             }
+            Self::Threshold { threshold, groups } => write!(
+                f,
+                "a shamir_threshold of {threshold} does not fit {groups} key groups: it is 2 at least, and \
+                 {groups} at most"
+            ),
             Self::NegativeThreshold(threshold) => {
                 write!(f, "shamir_threshold cannot be negative, but is {threshold}")
             }

@@ -119,6 +119,28 @@ fn a_fix_carries_the_configuration_that_was_named() {
     assert!(fix(&["--config", "rules/all.yaml"], ".sops.yaml").ends_with(flag));
 }
 
+/// Guards against fixes that no command carries out.
+#[test]
+fn a_threshold_that_does_not_fit_is_told_of_the_configuration() {
+    let (alice, bob) = (recipient("age-alice"), recipient("age-bob"));
+    let repository = Repository::new();
+    let rule = |threshold: usize| {
+        let groups = format!("key_groups:\n      - age: [{alice}]\n      - age: [{bob}]\n");
+        format!("creation_rules:\n  - path_regex: ^secrets/\n    shamir_threshold: {threshold}\n    {groups}")
+    };
+    for (threshold, code) in [
+        (0, "plaintext-file"),
+        (1, "broken-configuration"),
+        (2, "plaintext-file"),
+        (3, "broken-configuration"),
+    ] {
+        repository.write(".sops.yaml", &rule(threshold));
+        repository.write("secrets/x.yaml", "a: 1\n");
+        let found = repository.codes(&[]);
+        assert!(matches!(&found[..], [one] if one.ends_with(code)), "{threshold}: {found:?}");
+    }
+}
+
 /// Guards against a finding that stands in the way of all others.
 #[test]
 fn a_broken_configuration_is_a_finding_and_the_other_files_are_checked() {
