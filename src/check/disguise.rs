@@ -3,9 +3,7 @@
 //! The name decides how a file is read (stores.md §1.1), so that a YAML file called `secrets.txt` is read as a binary one
 //! and looks like a file without metadata. What it is, its metadata tell.
 
-use memchr::memmem;
-
-use super::secrets::mentions_metadata;
+use super::secrets::{mentions_metadata, written_format};
 use crate::document::EncryptedDocument;
 use crate::store::{Format, Indent};
 use crate::tree::{Branch, Source};
@@ -44,38 +42,9 @@ fn load(format: Format, source: &Source) -> Option<EncryptedDocument> {
     EncryptedDocument::load(&*format.store(Indent::default()), source.clone()).ok()
 }
 
-/// The format of which the metadata have a line.
-fn written_format(bytes: &[u8]) -> Option<Format> {
-    if bytes.trim_ascii_start().starts_with(b"{") && memmem::find(bytes, b"\"sops\"").is_some() {
-        return Some(Format::Json);
-    }
-    bytes.split(|byte| *byte == b'\n').find_map(|line| match line {
-        _ if [&b"sops:"[..], b"\"sops\":", b"'sops':"].iter().any(|key| line.starts_with(key)) => {
-            Some(Format::Yaml)
-        }
-        _ if line.trim_ascii() == b"[sops]" => Some(Format::Ini),
-        _ if line.starts_with(b"sops_") => Some(Format::Dotenv),
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_format_has_its_line() {
-        for (text, format) in [
-            ("{\n\t\"sops\": {}}", Some(Format::Json)),
-            ("a: 1\r\nsops:\r\n    mac: x\r\n", Some(Format::Yaml)),
-            ("[a]\nb = 1\n\n[sops]\r\nmac = x\n", Some(Format::Ini)),
-            ("a=1\nsops_mac=x\n", Some(Format::Dotenv)),
-            ("a:\n  sops:\n    mac: x\n", None),
-            ("sops is a program\n", None),
-        ] {
-            assert_eq!(written_format(text.as_bytes()), format, "{text}");
-        }
-    }
 
     #[test]
     fn text_that_speaks_of_encrypted_files_is_none() {

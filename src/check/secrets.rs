@@ -15,34 +15,54 @@ pub(super) fn mentions_metadata(bytes: &[u8]) -> bool {
             || memmem::find(bytes, b"ENC[AES256_GCM,").is_some())
 }
 
-/// The line on which metadata begin, as the formats write it.
+/// Whether a file has metadata as this format writes them, be they readable or not.
 pub(super) fn has_metadata_line(bytes: &[u8], format: Format) -> bool {
     match format {
-        Format::Json | Format::Binary => {
-            bytes.trim_ascii_start().starts_with(b"{") && memmem::find(bytes, b"\"sops\"").is_some()
-        }
-        _ => metadata_position(bytes).is_some(),
+        // encrypted binary files are JSON
+        Format::Json | Format::Binary => written_format(bytes) == Some(Format::Json),
+        _ => metadata_line(bytes).is_some(),
     }
+}
+
+/// The format in which the metadata of a file are written.
+pub(super) fn written_format(bytes: &[u8]) -> Option<Format> {
+    // JSON may be a single line
+    if is_object(bytes) && memmem::find(bytes, b"\"sops\"").is_some() {
+        return Some(Format::Json);
+    }
+    metadata_line(bytes).map(|(_, format)| format)
 }
 
 /// Where the metadata begin.
 pub(super) fn metadata_position(bytes: &[u8]) -> Option<Position> {
-    metadata_offset(bytes).map(|offset| Position::of(bytes, offset))
+    metadata_line(bytes).map(|(offset, _)| Position::of(bytes, offset))
 }
 
-fn metadata_offset(bytes: &[u8]) -> Option<usize> {
+/// The first line that begins metadata, as some format writes them: where its text begins, and which format it is.
+fn metadata_line(bytes: &[u8]) -> Option<(usize, Format)> {
+    let is_object = is_object(bytes);
     let mut offset = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let indented = line.len() - line.trim_ascii_start().len();
         let text = line.trim_ascii();
-        let begins = [&b"\"sops\":"[..], b"[sops]"].iter().any(|start| text.starts_with(start))
-            || indented == 0 && (text.starts_with(b"sops:") || text.starts_with(b"sops_"));
-        if begins {
-            return Some(offset + indented);
+        let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word.as_bytes()));
+        let format = match indented {
+            _ if is_object && begins(&["\"sops\":"]) => Some(Format::Json),
+            _ if text == b"[sops]" => Some(Format::Ini),
+            0 if begins(&["sops:", "\"sops\":", "'sops':"]) => Some(Format::Yaml),
+            0 if begins(&["sops_"]) => Some(Format::Dotenv),
+            _ => None,
+        };
+        if let Some(format) = format {
+            return Some((offset + indented, format));
         }
         offset += line.len();
     }
     None
+}
+
+fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{")
 }
 
 /// The first marker of a merge that was not finished.
@@ -120,6 +140,22 @@ pub fn companions(path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_format_has_its_line() {
+        for (text, format) in [
+            ("{\n\t\"sops\": {}}", Some(Format::Json)),
+            ("a: 1\r\nsops:\r\n    mac: x\r\n", Some(Format::Yaml)),
+            ("[a]\nb = 1\n\n[sops]\r\nmac = x\n", Some(Format::Ini)),
+            ("a=1\nsops_mac=x\n", Some(Format::Dotenv)),
+            ("a:\n  sops:\n    mac: x\n", None),
+            ("a:\n  \"sops\": b\n", None),
+            ("{\"a\": 1, \"sops\": {}}", Some(Format::Json)),
+            ("sops is a program\n", None),
+        ] {
+            assert_eq!(written_format(text.as_bytes()), format, "{text}");
+        }
+    }
 
     #[test]
     fn an_unfinished_merge_has_both_markers() {
