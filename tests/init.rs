@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use support::keys::recipient;
@@ -17,18 +17,12 @@ use support::scratch::{Call, Scratch};
 /// An empty folder, with the program on the search path, in the hands of somebody without any key.
 fn empty() -> Scratch {
     let scratch = Scratch::new();
-    let programs = scratch.root().join("bin");
-    fs::create_dir(&programs).expect("our own folder");
-    symlink(binary().canonicalize().expect("built"), programs.join("rsops")).expect("our own folder");
+    scratch.offer("rsops", &binary());
     scratch
 }
 
 fn call<'a>(scratch: &'a Scratch, program: &str, arguments: &[&str]) -> Call<'a> {
-    let path = format!("{}:{}", scratch.root().join("bin").display(), std::env::var("PATH").expect("a path"));
-    let names = [("GIT_AUTHOR_NAME", "A"), ("GIT_COMMITTER_NAME", "A")];
-    let addresses = [("GIT_AUTHOR_EMAIL", "a@example.com"), ("GIT_COMMITTER_EMAIL", "a@example.com")];
-    let call = scratch.call_other(program, arguments).variable("PATH", &path);
-    names.iter().chain(&addresses).fold(call, |call, (name, value)| call.variable(name, value))
+    scratch.call_other(program, arguments).with_programs().by_author()
 }
 
 fn command(scratch: &Scratch, program: &str, arguments: &[&str]) -> Command {

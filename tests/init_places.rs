@@ -22,20 +22,14 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let scratch = Scratch::new();
-        let programs = scratch.root().join("bin");
-        fs::create_dir(&programs).expect("our own folder");
-        symlink(binary().canonicalize().expect("built"), programs.join("rsops")).expect("our own folder");
+        scratch.offer("rsops", &binary());
         let desk = Self { scratch };
         desk.call("git", &["init", "--quiet", "--initial-branch", "main"]).stdout();
         desk
     }
 
     fn call(&self, program: &str, arguments: &[&str]) -> Call<'_> {
-        let programs = self.scratch.root().join("bin");
-        let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("a path"));
-        let call = self.scratch.call_other(program, arguments).variable("PATH", &path);
-        let call = call.variable("GIT_AUTHOR_NAME", "A").variable("GIT_AUTHOR_EMAIL", "a@example.com");
-        call.variable("GIT_COMMITTER_NAME", "A").variable("GIT_COMMITTER_EMAIL", "a@example.com")
+        self.scratch.call_other(program, arguments).with_programs().by_author()
     }
 
     fn git(&self, arguments: &[&str]) {

@@ -1,9 +1,7 @@
 //! Which configuration a file is held against, and that what is printed as a fix is one.
 
-use std::process::{Command, Output};
-
 use super::support::keys::recipient;
-use super::support::outcome::Ending;
+use super::support::outcome::{Ending, Outcome};
 use super::support::program::binary;
 use super::{Repository, at};
 
@@ -15,21 +13,19 @@ fn fixes(repository: &Repository) -> Vec<String> {
 }
 
 fn run(repository: &Repository, fix: &str) {
-    let output = applied(repository, fix);
-    assert!(output.status.success(), "{fix}: {}", String::from_utf8_lossy(&output.stderr));
+    let outcome = applied(repository, fix);
+    assert!(outcome.succeeded(), "{fix}: {}", outcome.messages());
     repository.git(&["add", "--all"]);
 }
 
 /// Runs a fix in the shell, with the key of alice and the program found as `rsops`.
-fn applied(repository: &Repository, fix: &str) -> Output {
+fn applied(repository: &Repository, fix: &str) -> Outcome {
     let fix = fix.rsplit_once(": ").map_or(fix, |(_, commands)| commands);
-    let call = repository.scratch.call_other("bash", ["-c", fix]).keys(["age-alice"]);
-    let mut command: Command = call.command();
-    let folder = repository.scratch.root().join("bin");
-    std::fs::create_dir_all(&folder).expect("our own folder");
-    let _ = std::os::unix::fs::symlink(binary(), folder.join("rsops"));
-    let path = std::env::var("PATH").expect("a path");
-    command.env("PATH", format!("{}:{path}", folder.display())).output().expect("a shell")
+    let scratch = &repository.scratch;
+    if !scratch.programs().join("rsops").exists() {
+        scratch.offer("rsops", &binary());
+    }
+    scratch.call_other("bash", ["-c", fix]).keys(["age-alice"]).with_programs().outcome()
 }
 
 /// Guards against fixes that were applied with the configuration of the working directory, so that the finding, which
@@ -84,7 +80,7 @@ fn a_file_that_selects_other_values_is_encrypted_again_without_plaintext_on_the_
     repository.write("team/.sops.yaml", &rule("age: ''"));
     for (name, fix) in names.iter().zip(&found) {
         let sealed = repository.scratch.text(name);
-        assert!(!applied(&repository, fix).status.success(), "{fix}");
+        assert!(!applied(&repository, fix).succeeded(), "{fix}");
         assert_eq!(repository.scratch.text(name), sealed, "{fix}");
     }
 

@@ -1,7 +1,6 @@
 //! The example plugin of the crate `age-plugin`, which leaves the data key unencrypted: any of its identities opens it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
 use super::support::outcome::refused;
 use super::support::scratch::Call;
@@ -29,13 +28,12 @@ impl Story {
         let (_, rest) = identity.split_once("# recipient: ").expect("a comment with the recipient");
         let recipient = rest.lines().next().expect("a line").to_owned();
         let story = Self { desk, recipient, identity };
-        let program = program.canonicalize().expect("it is there");
-        symlink(program, story.desk.scratch.root().join("bin").join(PLUGIN)).expect("our own folder");
+        story.desk.scratch.offer(PLUGIN, &program);
         Some(story)
     }
 
     fn take_plugin_away(&self) {
-        fs::remove_file(self.desk.scratch.root().join("bin").join(PLUGIN)).expect("our own folder");
+        fs::remove_file(self.desk.scratch.programs().join(PLUGIN)).expect("our own folder");
     }
 
     fn seal(&self) {

@@ -16,8 +16,6 @@ mod python;
 mod support;
 
 use std::env;
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use support::fetched::{fetched, or_skip};
@@ -33,11 +31,8 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let scratch = Scratch::new();
-        let programs = scratch.root().join("bin");
-        fs::create_dir(&programs).expect("our own folder");
-        let program = binary().canonicalize().expect("the program is built");
         for name in ["sops", "rsops"] {
-            symlink(&program, programs.join(name)).expect("our own folder");
+            scratch.offer(name, &binary());
         }
         scratch.write(
             ".sops.yaml",
@@ -52,11 +47,7 @@ impl Desk {
     }
 
     fn run_without_key(&self, program: impl Into<PathBuf>, arguments: &[&str]) -> Call<'_> {
-        let mut path = self.scratch.root().join("bin").into_os_string();
-        path.push(":");
-        path.push(env::var_os("PATH").unwrap_or_default());
-        let path = path.into_string().expect("a search path of text");
-        self.scratch.call_other(program, arguments).variable("PATH", &path)
+        self.scratch.call_other(program, arguments).with_programs()
     }
 
     /// Writes a file and encrypts it where it lies.

@@ -58,6 +58,19 @@ impl Scratch {
         }
     }
 
+    /// Where the programs lie that [`Call::with_programs`] finds first.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.root().join("bin")
+    }
+
+    /// Lays a program there.
+    #[cfg(unix)]
+    pub(crate) fn offer(&self, name: &str, program: &Path) {
+        fs::create_dir_all(self.programs()).expect("our own folder");
+        let program = program.canonicalize().expect("a program that is there");
+        std::os::unix::fs::symlink(program, self.programs().join(name)).expect("our own folder");
+    }
+
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, String> {
         fs::read(self.folder().join(name)).map_err(|e| format!("{name}: {e}"))
     }
@@ -145,6 +158,20 @@ impl Call<'_> {
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), self.scratch.place(value));
         self
+    }
+
+    /// With what the scratch folder offers in front of the search path.
+    pub(crate) fn with_programs(self) -> Self {
+        let own = [self.scratch.programs()];
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths(own.into_iter().chain(env::split_paths(&path))).expect("folders");
+        self.variable("PATH", path.to_str().expect("a search path of text"))
+    }
+
+    /// As somebody whose commits Git takes.
+    pub(crate) fn by_author(self) -> Self {
+        let call = self.variable("GIT_AUTHOR_NAME", "A").variable("GIT_AUTHOR_EMAIL", "a@example.com");
+        call.variable("GIT_COMMITTER_NAME", "A").variable("GIT_COMMITTER_EMAIL", "a@example.com")
     }
 
     pub(crate) fn variables(self, pairs: &BTreeMap<String, String>) -> Self {
