@@ -172,8 +172,7 @@ fn walked(folder: &Path, start: &Path) -> Listing {
 
 /// The files that the next commit changes or adds below these paths, as they will be committed; without paths all of
 /// them, wherever in the repository this is. What a merge left open will be committed as somebody makes it on disk.
-pub(super) fn staged(folder: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
-    let top = top_level(folder)?;
+pub(super) fn staged(folder: &Path, top: &Path, paths: &[PathBuf]) -> Result<Vec<Candidate>, CommandError> {
     let mut command = git(folder);
     command.args(["--literal-pathspecs", "diff", "--cached", "--raw", "-z", "--no-renames", "--no-ext-diff"]);
     command.args(["--diff-filter=AMTU", "--no-abbrev", "--"]).args(paths);
@@ -231,9 +230,9 @@ pub(super) fn relative(folder: &Path, file: &Path) -> PathBuf {
 /// Every file of this name that the index has, by its full path; nothing stands for a link, which is followed on disk.
 pub(super) fn staged_by_name(
     folder: &Path,
+    top: &Path,
     name: &str,
 ) -> Result<HashMap<PathBuf, Option<Vec<u8>>>, CommandError> {
-    let top = top_level(folder)?;
     let mut command = git(folder);
     command.args(["ls-files", "-z", "--stage", "--full-name", "--"]);
     let output = run(command.arg(format!(":(top,glob)**/{name}")))?;

@@ -76,9 +76,12 @@ impl Check {
         let ui = Arc::new(Ui::new(self.global.verbose));
         let folder = current_directory()?;
         let mut failures = Vec::new();
-        let candidates = match self.staged {
-            true => self.staged(&folder)?,
-            false => self.on_disk(&folder, &mut failures)?,
+        let (candidates, top) = match self.staged {
+            true => {
+                let top = self.top_with_staged(&folder)?;
+                (staged(&folder, &top, &self.paths)?, Some(top))
+            }
+            false => (self.on_disk(&folder, &mut failures)?, None),
         };
         let verifier = match self.verify {
             true => Some(Verifier {
@@ -88,7 +91,7 @@ impl Check {
             }),
             false => None,
         };
-        let staged = if self.staged { Some(Staged::read(&folder)?) } else { None };
+        let staged = top.map(|top| Staged::read(&folder, top)).transpose()?;
         let mut inspection = Inspection {
             folder: &folder,
             rules: Rules::new(&folder, staged, &self.global)?,
@@ -119,13 +122,14 @@ impl Check {
         }
     }
 
-    fn staged(&self, folder: &Path) -> Result<Vec<Candidate>, CommandError> {
+    /// The top of the repository, whose next commit knows each of the paths.
+    fn top_with_staged(&self, folder: &Path) -> Result<PathBuf, CommandError> {
         if !is_repository(folder)? {
             return Err(CommandError::Git("--staged needs a repository, and this is none".to_owned()));
         }
         match unknown_to_index(folder, &self.paths)? {
             Some(path) => Err(CommandError::NotStaged(path)),
-            None => staged(folder, &self.paths),
+            None => top_level(folder),
         }
     }
 

@@ -13,7 +13,7 @@ use super::words::quoted;
 use crate::cli::error::CommandError;
 use crate::cli::nearest::Nearest;
 use crate::cli::options::GlobalOptions;
-use crate::cli::repository::{relative, staged_by_name, top_level};
+use crate::cli::repository::{relative, staged_by_name};
 
 /// A configuration, and which files it lets pass.
 pub(super) struct Configured {
@@ -80,8 +80,10 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    pub(super) fn read(folder: &Path) -> Result<Self, CommandError> {
-        Ok(Self { top: top_level(folder)?, configurations: staged_by_name(folder, FILE_NAME)? })
+    /// `top`: of the repository.
+    pub(super) fn read(folder: &Path, top: PathBuf) -> Result<Self, CommandError> {
+        let configurations = staged_by_name(folder, &top, FILE_NAME)?;
+        Ok(Self { top, configurations })
     }
 }
 
