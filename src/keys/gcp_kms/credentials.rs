@@ -31,6 +31,17 @@ const SCOPES: [&str; 2] =
 /// How often a token is asked for before we give up: the servers that give them are seldom busy for long.
 const TOKEN_ATTEMPTS: u32 = 3;
 
+/// A builder of credentials that asks a busy server again. A macro, because each kind has a builder of its own, and they
+/// have no trait in common.
+macro_rules! patient {
+    ($builder:expr) => {
+        $builder
+            .with_retry_policy(attempts())
+            .with_backoff_policy(backoff())
+            .with_retry_throttler(every_attempt())
+    };
+}
+
 /// A metadata server is next door: where none answers at once, there is none.
 const METADATA_LIMIT: Duration = Duration::from_secs(3);
 
@@ -126,11 +137,8 @@ impl GcpCredentialSources {
             ));
         }
         let builder = mds::Builder::default().with_scopes(SCOPES);
-        let builder = builder
-            .with_retry_policy(attempts())
-            .with_backoff_policy(backoff())
-            .with_retry_throttler(every_attempt());
-        let credentials = builder.build().map_err(|error| format!("credentials: {}", deepest(&error)))?;
+        let credentials =
+            patient!(builder).build().map_err(|error| format!("credentials: {}", deepest(&error)))?;
         Ok(Found { credentials, identity: Identity::Machine })
     }
 }
@@ -198,26 +206,12 @@ fn from_json(text: &Zeroizing<String>, place: &str) -> Result<Found, String> {
             // who logs in says what for; to ask for other scopes here would be an error
             let identity = Identity::User(field("account").filter(|account| !account.is_empty()));
             let builder = user_account::Builder::new(json);
-            (
-                builder
-                    .with_retry_policy(attempts())
-                    .with_backoff_policy(backoff())
-                    .with_retry_throttler(every_attempt())
-                    .build(),
-                identity,
-            )
+            (patient!(builder).build(), identity)
         }
         "impersonated_service_account" => {
             let identity = impersonated(&required("service_account_impersonation_url")?);
             let builder = impersonated::Builder::new(json).with_scopes(SCOPES);
-            (
-                builder
-                    .with_retry_policy(attempts())
-                    .with_backoff_policy(backoff())
-                    .with_retry_throttler(every_attempt())
-                    .build(),
-                identity,
-            )
+            (patient!(builder).build(), identity)
         }
         "external_account" => {
             if let Some(file) = json["credential_source"]["file"].as_str() {
@@ -229,14 +223,7 @@ fn from_json(text: &Zeroizing<String>, place: &str) -> Result<Found, String> {
                 None => Identity::Federated(required("audience")?),
             };
             let builder = external_account::Builder::new(json).with_scopes(SCOPES);
-            (
-                builder
-                    .with_retry_policy(attempts())
-                    .with_backoff_policy(backoff())
-                    .with_retry_throttler(every_attempt())
-                    .build(),
-                identity,
-            )
+            (patient!(builder).build(), identity)
         }
         other => return Err(wrong(format!("credentials of type {other:?} cannot be used"))),
     };
